@@ -1,0 +1,1 @@
+"""Tidegate: metadata-driven ETL whose loads are one atomic commit each."""

@@ -1,0 +1,203 @@
+"""Connections: where data is, and how to reach it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_serializer, model_validator
+
+from tidegate.masking import MASK, get_registered_secret_values
+from tidegate.models.base import Declaration, Name, Names, Options, TypedBy, derived_id
+
+FILE_FORMATS = ("parquet", "csv", "json", "jsonl", "avro", "excel")
+LAKEHOUSE_FORMATS = ("delta", "iceberg")
+
+ConnectionType = Literal["file", "lakehouse", "database", "api", "function", "streaming", "mongodb"]
+
+TYPE_OF_FORMAT: dict[str, ConnectionType] = {
+    **dict.fromkeys(FILE_FORMATS, "file"),
+    **dict.fromkeys(LAKEHOUSE_FORMATS, "lakehouse"),
+    "sql": "database",
+    "api": "api",
+    "function": "function",
+    "mongodb": "mongodb",
+}
+
+CREDENTIAL_FIELDS = frozenset(
+    {
+        "password",
+        "token",
+        "auth_token",
+        "api_key_value",
+        "client_secret",
+        "aws_secret_access_key",
+        "aws_session_token",
+    }
+)
+
+
+class LookBack(Declaration):
+    """How far back a read starts, besides the position: a fixed span, or a closing day."""
+
+    days: int = 0
+    hours: int = 0
+    months: int = 0
+    years: int = 0
+    closing_day: int | None = Field(default=None, ge=1, le=31)
+    """Up to this day of the month: first of the previous month; later: first of this month."""
+
+
+class LookBackFields(Declaration):
+    """The look-back keys shared by connections and sources."""
+
+    backward_days: int = 0
+    backward_hours: int = 0
+    backward_months: int = 0
+    backward_years: int = 0
+    backward_closing_day: int | None = Field(default=None, ge=1, le=31)
+    backward: LookBack | None = None
+
+
+class ConnectionSettings(LookBackFields):
+    """The keys of a connection's `configure`. Options that name a reader or writer are passed to it."""
+
+    base_path: str | None = None
+    """Folder below which tables are found: `{base_path}/{schema_name}/{table}`. Relative to the metadata file."""
+    host: str | None = None
+    port: int | None = None
+    username: str | None = None
+    password: str | None = Field(default=None, repr=False)
+    catalog: str | None = None
+    database: str | None = None
+    database_type: Literal["mysql", "mssql", "postgresql", "oracle", "sqlite", "duckdb"] | None = None
+    auth_type: (
+        Literal[
+            "password",
+            "service_principal",
+            "managed_identity",
+            "access_token",
+            "bearer",
+            "basic",
+            "api_key",
+            "oauth2_client_credentials",
+            "aws_sigv4",
+        ]
+        | None
+    ) = None
+    tenant_id: str | None = None
+    token: str | None = Field(default=None, repr=False)
+    url: str | None = Field(default=None, repr=False)
+    """A database URL; `{user}`-style placeholders are filled from the other fields."""
+    driver: str | None = None
+    read_options: Options = Field(default_factory=dict)
+    write_options: Options = Field(default_factory=dict)
+    merge_options: Options = Field(default_factory=dict)
+    use_schema_hint: bool = True
+    schema_hint_type_system: str | None = None
+    """The SQL dialect in which schema hints name types, for instance `spark` or `postgres`."""
+    use_hive_partitioning: bool = False
+    date_folder_partitions: str | None = None
+    """Pattern of dated folders, for instance `{year}/{month}/{day}`."""
+    base_url: str | None = None
+    auth_token: str | None = Field(default=None, repr=False)
+    api_key_header: str = "X-API-Key"
+    api_key_value: str | None = Field(default=None, repr=False)
+    token_url: str | None = None
+    client_id: str | None = None
+    client_secret: str | None = Field(default=None, repr=False)
+    scope: str | None = None
+    token_auth_method: Literal["client_secret_post", "client_secret_basic"] = "client_secret_post"
+    token_request_body_format: Literal["form", "json"] = "form"
+    token_request_extras: Options = Field(default_factory=dict)
+    aws_region: str | None = None
+    aws_service: str | None = None
+    aws_access_key_id: str | None = None
+    aws_secret_access_key: str | None = Field(default=None, repr=False)
+    aws_session_token: str | None = Field(default=None, repr=False)
+    default_headers: Options = Field(default_factory=dict, repr=False)
+    timeout: float = Field(default=30, gt=0)
+    """Seconds a request may take."""
+    watermark_to_param_timezone: str = "UTC"
+
+
+class Connection(Declaration):
+    """A place that data is read from or written to.
+
+    `connection_type` is derived from `format` when it is not given. `configure` holds what the user wrote;
+    :attr:`settings` is its typed view. Credentials are masked in `repr` and in dumps.
+    """
+
+    name: Name
+    connection_id: str = ""
+    workspace_id: str | None = None
+    connection_type: ConnectionType | None = None
+    format: str | None = None
+    catalog: str | None = None
+    """Catalog of the tables; also read from `configure`."""
+    database: str | None = None
+    """Database of the tables; also read from `configure`."""
+    configure: Annotated[Options, TypedBy(ConnectionSettings)] = Field(default_factory=dict)
+    secrets_ref: dict[str, Names] = Field(default_factory=dict)
+    """`{source: [configure fields]}`: each field holds the secret's key, and is replaced by its value."""
+    is_active: bool = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        if isinstance(data.get("format"), str):
+            data["format"] = data["format"].lower()
+        if data.get("connection_type") is None and data.get("format") in TYPE_OF_FORMAT:
+            data["connection_type"] = TYPE_OF_FORMAT[data["format"]]
+        configure = data.get("configure")
+        if isinstance(configure, dict):
+            for lifted in ("catalog", "database"):
+                if data.get(lifted) is None and configure.get(lifted) is not None:
+                    data[lifted] = configure[lifted]
+        if not data.get("connection_id") and isinstance(data.get("name"), str):
+            data["connection_id"] = derived_id("connection", data["name"])
+        return data
+
+    @model_validator(mode="after")
+    def _type_fits_format(self) -> Self:
+        expected = TYPE_OF_FORMAT.get(self.format or "")
+        if expected and self.connection_type not in {expected, "streaming"}:
+            msg = f"format {self.format!r} belongs to connection_type {expected!r}, not {self.connection_type!r}"
+            raise ValueError(msg)
+        return self
+
+    @cached_property
+    def settings(self) -> ConnectionSettings:
+        """`configure` as typed values. Read it after secrets are resolved."""
+        return ConnectionSettings.model_validate(self.configure)
+
+    def with_resolved(self) -> Self:
+        """Return a copy whose `configure` can take secrets without touching this declaration."""
+        return self.model_copy(update={"configure": dict(self.configure)})
+
+    @field_serializer("configure")
+    def _mask_dump(self, configure: dict[str, Any]) -> dict[str, Any]:
+        return self._masked(configure)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Show the fields that are set, credentials masked."""
+        for name, value in super().__repr_args__():
+            if name in type(self).model_fields and name != "settings":
+                yield name, self._masked(value) if name == "configure" else value
+
+    def _masked(self, configure: dict[str, Any]) -> dict[str, Any]:
+        references = {field for fields in self.secrets_ref.values() for field in fields}
+        secrets = get_registered_secret_values()
+
+        def shown(key: str, value: Any) -> Any:
+            if isinstance(value, dict):
+                return {inner: shown(inner, item) for inner, item in value.items()}
+            is_secret = isinstance(value, str) and any(secret in value for secret in secrets)
+            is_credential = key in CREDENTIAL_FIELDS and value is not None and key not in references
+            return MASK if is_secret or is_credential else value
+
+        return {key: shown(key, value) for key, value in configure.items()}

@@ -1,0 +1,111 @@
+"""Destinations: the table or folder that a dataflow writes, and how."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from tidegate.errors import ConfigurationError
+from tidegate.models.base import Declaration, Name, Names, Options, TypedBy
+from tidegate.models.connection import Connection
+from tidegate.models.source import connection_by_name, joined_path
+
+LoadType = Literal[
+    "append", "overwrite", "full_load", "merge_upsert", "merge_overwrite", "scd2", "merge_delete", "snapshot"
+]
+KEYED_LOAD_TYPES = frozenset({"merge_upsert", "merge_overwrite", "scd2", "merge_delete", "snapshot"})
+
+
+class PartitionColumn(Declaration):
+    """A partition column: an existing one, or one computed by a SQL expression."""
+
+    column: Name
+    expression: str | None = None
+
+
+def _partition_columns(value: object) -> object:
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, list | tuple):
+        return tuple({"column": item} if isinstance(item, str) else item for item in value)
+    return () if value is None else value
+
+
+PartitionColumns = Annotated[tuple[PartitionColumn, ...], BeforeValidator(_partition_columns)]
+
+
+class DestinationSettings(Declaration):
+    """The keys of a destination's `configure`."""
+
+    write_options: Options = Field(default_factory=dict)
+    merge_options: Options = Field(default_factory=dict)
+    scd2_effective_column: str | None = None
+    replace_by_watermark: bool = False
+    partition_columns: PartitionColumns = ()
+    schema_policy: Literal["evolve", "ignore", "fail"] | None = None
+    """New source columns: add them, leave them out, or refuse. Merge and append evolve by default."""
+    delete_mode: Literal["hard", "soft"] = "hard"
+
+
+def _lowered(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+class Destination(Declaration):
+    """What is written: one table or folder, by one load strategy."""
+
+    connection_name: Name
+    connection: Annotated[Connection | None, WithJsonSchema({"type": "string"})] = Field(default=None, exclude=True)
+    """Alias of `connection_name` in metadata; the connection itself once it is loaded."""
+    schema_name: str | None = None
+    table: Name
+    load_type: Annotated[LoadType, BeforeValidator(_lowered)] = "append"
+    merge_keys: Names = ()
+    partition_columns: PartitionColumns = ()
+    configure: Annotated[Options, TypedBy(DestinationSettings)] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _connection_by_name(cls, data: Any) -> Any:
+        return connection_by_name(data)
+
+    @cached_property
+    def settings(self) -> DestinationSettings:
+        """`configure` as typed values."""
+        return DestinationSettings.model_validate(self.configure)
+
+    @property
+    def partitions(self) -> tuple[PartitionColumn, ...]:
+        """The partition columns, from the field or, as in older metadata, from `configure`."""
+        return self.partition_columns or self.settings.partition_columns
+
+    @property
+    def path(self) -> str | None:
+        """`{base_path}/{schema_name}/{table}`, or None when the connection has no `base_path`."""
+        return joined_path(self.connection, self.schema_name, self.table)
+
+    @property
+    def write_options(self) -> dict[str, Any]:
+        """The connection's write options, overlaid by the destination's."""
+        inherited = self.connection.settings.write_options if self.connection else {}
+        return {**inherited, **self.settings.write_options}
+
+    @property
+    def destination_key(self) -> str:
+        """The physical destination: `table:<qualified name>` with a catalog or database, else `path:<path>`.
+
+        Lower-cased, so that two spellings of one table are one destination.
+
+        Raises:
+            ConfigurationError: the connection is missing, or has neither a catalog, a database nor a `base_path`.
+        """
+        connection = self.connection
+        if connection and (connection.catalog or connection.database):
+            parts = (connection.catalog, connection.database, self.schema_name, self.table)
+            return "table:" + ".".join(part for part in parts if part).lower()
+        if self.path is None:
+            msg = f"destination {self.table!r} has no path: connection {self.connection_name!r} has no base_path"
+            raise ConfigurationError(msg, code="TG119", hint="add configure.base_path to the connection")
+        return "path:" + self.path.lower()
