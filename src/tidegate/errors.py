@@ -6,6 +6,7 @@
     ├── ConfigurationError      options that contradict each other, a missing extra, an unknown plugin
     ├── MetadataError           declarations that cannot be read or do not hold
     ├── PlatformError           where bytes live: missing paths, refused access
+    │   └── SecretUnavailableError   a secret backend did not answer               (transient)
     ├── EngineError             the engine (Polars, DuckDB, Spark) failed
     ├── SourceError             reading failed
     ├── TransformError          a transformation failed
@@ -24,7 +25,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from tidegate.masking import mask
+from tidegate.masking import mask, mask_within
 
 
 class TidegateError(Exception):
@@ -32,7 +33,7 @@ class TidegateError(Exception):
 
     Attributes:
         message: What went wrong, in one line. Registered secrets are masked.
-        details: Structured context for logs, for instance ``{"file": ..., "row": 17, "column": "amount"}``.
+        details: Masked context for logs, for instance ``{"file": ..., "row": 17, "column": "amount"}``.
         code: A stable code such as ``TG206``; ``tidegate explain TG206`` says more.
         hint: What to do about it.
         where: The place: ``file:line:column`` of a declaration, or file and row of the data.
@@ -51,7 +52,7 @@ class TidegateError(Exception):
         where: str | None = None,
     ) -> None:
         self.message = mask(message)
-        self.details = details or {}
+        self.details: dict[str, Any] = mask_within(details or {})
         self.code = code or self.default_code
         self.hint = mask(hint) if hint else None
         self.where = mask(where) if where else None
@@ -87,6 +88,13 @@ class PlatformError(TidegateError):
     """A failure of the place where bytes live."""
 
     default_code = "TG701"
+
+
+class SecretUnavailableError(PlatformError):
+    """A secret backend did not answer; it may the next time."""
+
+    default_code = "TG608"
+    transient = True
 
 
 class EngineError(TidegateError):
