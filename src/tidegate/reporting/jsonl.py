@@ -1,0 +1,76 @@
+"""JSON lines: one event a line, for logs and machines.
+
+Every line has `event` and `at` (ISO 8601, UTC). The rest, by event; names are stable, new ones may be added:
+
+| event | fields |
+|---|---|
+| `run_started` | `run_id`, `units`: a list of `{name, stage, destination}` |
+| `unit_started` | `run_id`, `dataflow_id`, `name`, `stage`, `destination`, `attempt` |
+| `unit_progress` | `run_id`, `dataflow_id`, `name`, `phase`, `rows_in`, `rows_out`, `rows_total` |
+| `unit_finished` | every field of `UnitReport`, `duration_seconds`, `rows_per_second` |
+| `run_finished` | every field of `ExecutionResult` but `units`, `success_rate`, `exit_code` |
+| `notice` | `level`, `message`, `code`, `hint` |
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any, TextIO
+
+from tidegate.reporting.events import Event, RunFinished, RunStarted, UnitFinished, UnitProgress
+from tidegate.reporting.run_report import timestamp
+
+
+def to_record(event: Event) -> dict[str, Any]:
+    """Return an event as the JSON-ready record that its line holds."""
+    head = {"event": event.kind, "at": timestamp(event.at)}
+    match event:
+        case RunStarted():
+            units = [dict(zip(("name", "stage", "destination"), unit, strict=True)) for unit in event.units]
+            return {**head, "run_id": event.run_id, "units": units}
+        case UnitFinished():
+            return {**head, **event.report.to_dict()}
+        case RunFinished():
+            return {**head, **event.result.summary()}
+        case _:
+            return {
+                **head,
+                **{item.name: getattr(event, item.name) for item in fields(event) if item.name != "at"},
+            }
+
+
+class JsonLinesSink:
+    """Writes each event as one line of ASCII JSON and flushes it, so that what was told survives a crash.
+
+    Args:
+        stream: Where to; stderr as it is at this moment when not given. It is flushed, never closed.
+        progress_seconds: The least time between two progress lines of a unit in one phase; 0 writes all.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, progress_seconds: float = 0.0) -> None:
+        self._stream = stream if stream is not None else sys.stderr
+        self._pause = timedelta(seconds=progress_seconds)
+        self._told: dict[str, UnitProgress] = {}
+
+    def handle(self, event: Event, /) -> None:
+        """Write the event, unless it is progress that was told a moment ago."""
+        if isinstance(event, UnitProgress) and not self._is_news(event):
+            return
+        if isinstance(event, UnitFinished):
+            self._told.pop(event.report.name, None)
+        self._stream.write(json.dumps(to_record(event), allow_nan=False) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Flush the stream."""
+        self._stream.flush()
+
+    def _is_news(self, event: UnitProgress) -> bool:
+        last = self._told.get(event.name)
+        if last is not None and last.phase == event.phase and event.at - last.at < self._pause:
+            return False
+        self._told[event.name] = event
+        return True
