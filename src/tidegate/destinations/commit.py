@@ -1,0 +1,272 @@
+"""The commit: the one atomic change that a load makes, and the loop that makes it.
+
+A commit carries the flow's sequence number and new position with the data, in one step of the destination, on
+condition that the destination is at the version that was read. So a load that died before its commit left nothing,
+one that died after it is recognised by its sequence number, and of two that race only one gets in.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from tidegate.errors import CommitConflictError, DestinationError, TidegateError
+from tidegate.registry import PluginRegistry
+from tidegate.state import Position
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tidegate.engines.base import BaseEngine, FileTarget, Frame, Written, WrittenFile
+    from tidegate.models import DataFlow
+    from tidegate.platforms import BasePlatform
+
+MOST_ATTEMPTS = 30
+"""How often a commit is tried against other writers before the load fails, having changed nothing."""
+
+
+class StaleSnapshotError(Exception):
+    """The table moved on since its snapshot was read. Internal to the commit loop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """What travels with the data: who committed, as which load of its flow, and where the flow then stands."""
+
+    dataflow_id: str
+    name: str
+    sequence: int
+    run_id: str
+    load_id: str
+    """Identifies this attempt; tells a commit of ours whose answer was lost from another's."""
+    load_type: str
+    position: Position
+    window: tuple[str, str] | None = None
+
+    def to_data(self) -> dict[str, Any]:
+        """Return the commit as JSON data."""
+        return {
+            "dataflow_id": self.dataflow_id,
+            "name": self.name,
+            "sequence": self.sequence,
+            "run_id": self.run_id,
+            "load_id": self.load_id,
+            "load_type": self.load_type,
+            "position": self.position.to_data(),
+            "window": list(self.window) if self.window else None,
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        """Return the commit that :meth:`to_data` wrote."""
+        window = data["window"]
+        return cls(
+            **{name: data[name] for name in ("dataflow_id", "name", "sequence", "run_id", "load_id", "load_type")},
+            position=Position.from_data(data["position"]),
+            window=(window[0], window[1]) if window else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFile:
+    """A file of a table, as a snapshot lists it. Bounds are those of statistics, None where unknown."""
+
+    path: str
+    """Absolute."""
+    rows: int | None
+    size: int
+    partition: Mapping[str, str | None] = field(default_factory=dict)
+    lower: Mapping[str, Any] = field(default_factory=dict)
+    upper: Mapping[str, Any] = field(default_factory=dict)
+    reference: str = ""
+    """The table format's own name of the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A table at one version. `version` is None when it does not exist yet."""
+
+    version: int | None
+    columns: Mapping[str, pa.DataType] = field(default_factory=dict)
+    partition_by: tuple[str, ...] = ()
+    sequences: Callable[[str], int] = lambda _: 0
+    """Dataflow id → sequence number of its last commit, 0 when it never committed."""
+    files: Callable[[], list[DataFile]] = list
+    """All files of this version."""
+    handle: Any = None
+    """What the table itself needs to commit on this version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a load adds to and removes from a snapshot."""
+
+    added: tuple[WrittenFile, ...] = ()
+    removed: tuple[DataFile, ...] = ()
+    columns: Mapping[str, pa.DataType] = field(default_factory=dict)
+    """Columns of the rows that are added."""
+    partition_by: tuple[str, ...] = ()
+    replaces_all: bool = False
+    rows_updated: int | None = None
+
+
+class BaseTable(ABC):
+    """One table or folder that loads commit to: the physical destination of a dataflow."""
+
+    def __init__(self, flow: DataFlow, platform: BasePlatform) -> None:
+        self.flow = flow
+        self.platform = platform
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where the table is, as people write it."""
+
+    def recover(self) -> None:
+        """Finish what a process began that died after its commit. Nothing, for tables whose commit is all there is."""
+
+    @abstractmethod
+    def snapshot(self) -> Snapshot:
+        """Return the table as it is now. Changes nothing.
+
+        Raises:
+            DestinationError: there is something else at its place (TG402), or it cannot be read.
+        """
+
+    @abstractmethod
+    def last_commit(self, dataflow_id: str) -> Commit | None:
+        """Return the flow's last commit, with its position; None when it never committed."""
+
+    @abstractmethod
+    def commits(self) -> list[Commit]:
+        """Return the last commit of every flow that wrote this table."""
+
+    @abstractmethod
+    def target(self, prefix: str, partition_by: tuple[str, ...]) -> FileTarget:
+        """Return where and how new files are written, invisible to readers until they are committed."""
+
+    @abstractmethod
+    def fitted(self, columns: Mapping[str, pa.DataType], snapshot: Snapshot) -> Mapping[str, pa.DataType]:
+        """Return the types in which this table takes these columns.
+
+        Raises:
+            DestinationError: a column does not fit the table (TG403).
+        """
+
+    @abstractmethod
+    def commit(self, snapshot: Snapshot, change: Change, commit: Commit) -> int:
+        """Make the change in one atomic step, and return the new version.
+
+        Raises:
+            StaleSnapshotError: the table is no longer at the snapshot's version; nothing was changed.
+        """
+
+
+class LoadStrategy(ABC):
+    """How rows become a change: writes them once, then says what to add and remove against any snapshot."""
+
+    def __init__(self, *, table: BaseTable, engine: BaseEngine, keys: tuple[str, ...], load_id: str, scratch: str) -> None:
+        self.table = table
+        self.engine = engine
+        self.keys = keys
+        """Merge keys, as the columns are called at the destination."""
+        self.load_id = load_id
+        self.scratch = scratch
+        self.new_files: list[WrittenFile] = []
+        """All files written into the table's place."""
+        self.may_be_committed = False
+        """Whether a commit was made, or may have been: then the files must stay."""
+
+    @classmethod
+    @abstractmethod
+    def describe(cls, flow: DataFlow) -> str:
+        """Return what the strategy does, in a few words, for the plan."""
+
+    @abstractmethod
+    def write(self, frame: Frame, snapshot: Snapshot) -> Written:
+        """Run the frame, once, and keep its rows as invisible files."""
+
+    def remove_uncommitted(self) -> None:
+        """Remove what was written, when it is certain that no commit refers to it."""
+        if not self.may_be_committed:
+            for file in self.new_files:
+                self.table.platform.remove(file.path)
+
+    @abstractmethod
+    def change(self, snapshot: Snapshot) -> Change:
+        """Return the change against this snapshot; called again when another commit came first."""
+
+
+def commit_change(table: BaseTable, strategy: LoadStrategy, commit: Commit, first: Snapshot) -> Change:
+    """Commit what a strategy has written; start over against the new snapshot when another commit came first.
+
+    An ambiguous failure (did it commit?) is resolved by reading the sequence, never by guessing.
+
+    Args:
+        table: The destination.
+        strategy: It has written its rows.
+        commit: What travels with them.
+        first: The snapshot that the load started from.
+
+    Returns:
+        The change that was committed.
+
+    Raises:
+        CommitConflictError: the flow itself was committed by another process (TG405), or other writers did not let
+            this load in (TG404). Nothing of this load is visible.
+    """
+    snapshot = first
+    for attempt in range(MOST_ATTEMPTS):
+        if attempt:
+            time.sleep(random.uniform(0, min(0.01 * 2**attempt, 1.0)))  # noqa: S311 - jitter
+            table.recover()
+            snapshot = table.snapshot()
+        if snapshot.sequences(commit.dataflow_id) >= commit.sequence:
+            raise _overtaken(table, commit)
+        change = strategy.change(snapshot)
+        strategy.may_be_committed = True
+        try:
+            table.commit(snapshot, change, commit)
+        except StaleSnapshotError:
+            pass
+        except TidegateError:
+            if table.snapshot().sequences(commit.dataflow_id) < commit.sequence:
+                strategy.may_be_committed = False
+                raise
+        else:
+            return change
+        there = table.last_commit(commit.dataflow_id)
+        if there is not None and there.load_id == commit.load_id:
+            return change
+        strategy.may_be_committed = False
+    msg = f"other writers of {table.place} came first {MOST_ATTEMPTS} times; nothing was changed"
+    raise CommitConflictError(msg, {"destination": table.place}, hint="run again, or write to it less often")
+
+
+def _overtaken(table: BaseTable, commit: Commit) -> CommitConflictError:
+    msg = f"another process committed load {commit.sequence} of dataflow {commit.name!r} first; nothing was doubled"
+    hint = "its rows are in; run again to go on from there"
+    return CommitConflictError(msg, {"sequence": commit.sequence}, code="TG405", where=table.place, hint=hint)
+
+
+def incompatible(column: str, found: str, expected: str, place: str) -> DestinationError:
+    """Return the error for a column whose type the table does not take."""
+    msg = f"column {column!r} is {found}, but {expected} in the table"
+    hint = f"convert it (schema_hints: [{{column_name: {column}, data_type: {expected}}}]), or load into a new table"
+    return DestinationError(msg, {"column": column}, code="TG403", where=place, hint=hint)
+
+
+table_registry: PluginRegistry[BaseTable] = PluginRegistry("tidegate.destinations", BaseTable)
+table_registry.register_lazy("delta", "tidegate.destinations.delta:DeltaTable")
+for _format in ("parquet", "csv", "jsonl"):
+    table_registry.register_lazy(_format, "tidegate.destinations.files:FileTable")
+
+strategy_registry: PluginRegistry[LoadStrategy] = PluginRegistry("tidegate.load_strategies", LoadStrategy)
+strategy_registry.register_lazy("append", "tidegate.destinations.load_strategies.append:Append")
+strategy_registry.register_lazy("overwrite", "tidegate.destinations.load_strategies.overwrite:Overwrite")
+strategy_registry.register_lazy("full_load", "tidegate.destinations.load_strategies.overwrite:Overwrite")
+strategy_registry.register_lazy("merge_upsert", "tidegate.destinations.load_strategies.merge_upsert:MergeUpsert")

@@ -1,0 +1,278 @@
+"""Delta tables: data files written by the engine, committed with delta-rs.
+
+The sequence is the `txn` action of the flow (Delta protocol, "Transaction Identifiers"); the position travels in the
+commit's own information. Both are written with the data, in one log entry, on condition of the version that was read.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import deltalake
+import pyarrow as pa
+from deltalake import CommitProperties, Schema, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
+
+from tidegate.destinations.commit import (
+    BaseTable,
+    Change,
+    Commit,
+    DataFile,
+    Snapshot,
+    StaleSnapshotError,
+    incompatible,
+)
+from tidegate.destinations.statistics import delta_statistics
+from tidegate.destinations.table_types import delta_type, fits
+from tidegate.engines.base import FileTarget
+from tidegate.errors import DestinationError
+from tidegate.expressions.data_type import describe_type
+from tidegate.models.options import WRITE_OPTIONS, named_options
+
+if TYPE_CHECKING:
+    from tidegate.engines.base import WrittenFile
+    from tidegate.models import DataFlow
+    from tidegate.platforms import BasePlatform
+
+COMMIT_KEY = "tidegate"
+"""Key of our record in the commit information."""
+
+_KNOWN_READER_FEATURES = {"timestampNtz", "deletionVectors", "v2Checkpoint", "vacuumProtocolCheck"}
+_KNOWN_WRITER_FEATURES = _KNOWN_READER_FEATURES | {"appendOnly", "invariants", "changeDataFeed", "checkConstraints"}
+_TARGET_FILE_SIZE = 512 * 1024 * 1024
+"""Rough size in memory; about a quarter of it on disk."""
+
+
+class DeltaTable(BaseTable):
+    """A Delta table in a folder."""
+
+    def __init__(self, flow: DataFlow, platform: BasePlatform) -> None:
+        super().__init__(flow, platform)
+        path = flow.destination.path
+        assert path is not None, "checked with the metadata"  # noqa: S101
+        self._path = path
+
+    @property
+    def place(self) -> str:
+        """The table's folder."""
+        return self._path
+
+    def snapshot(self) -> Snapshot:
+        """Return the table as it is now."""
+        table = self._open()
+        if table is None:
+            return Snapshot(version=None)
+        columns = {field.name: _plain(field.type) for field in pa.schema(table.schema()).remove_metadata()}
+        return Snapshot(
+            version=table.version(),
+            columns=columns,
+            partition_by=tuple(table.metadata().partition_columns),
+            sequences=lambda flow: table.transaction_version(flow) or 0,
+            files=lambda: list(_files(table, self._path)),
+            handle=table,
+        )
+
+    def last_commit(self, dataflow_id: str) -> Commit | None:
+        """Look for the flow's newest commit in the log."""
+        table = self._open()
+        if table is None or not (sequence := table.transaction_version(dataflow_id)):
+            return None
+        for commit in _commits(table):
+            if commit.dataflow_id == dataflow_id:
+                return commit
+        msg = f"commit {sequence} of this dataflow is no longer in the log of {self._path}, and with it its position"
+        hint = "tell where it stands: `tidegate state set FLOW COLUMN=VALUE`"
+        raise DestinationError(msg, code="TG408", where=self._path, hint=hint)
+
+    def commits(self) -> list[Commit]:
+        """Return the last commit of every flow in the log."""
+        table = self._open()
+        newest: dict[str, Commit] = {}
+        for commit in _commits(table) if table else ():
+            newest.setdefault(commit.dataflow_id, commit)
+        return list(newest.values())
+
+    def target(self, prefix: str, partition_by: tuple[str, ...]) -> FileTarget:
+        """Write Parquet files beside those of the table; the log does not know them yet."""
+        options = named_options(WRITE_OPTIONS["delta"], self.flow.destination.write_options)
+        return FileTarget(
+            folder=self._path,
+            prefix=prefix,
+            partition_by=partition_by,
+            compression=options.get("compression"),
+            max_rows_per_file=options.get("max_rows_per_file"),
+            target_file_size=options.get("target_file_size", _TARGET_FILE_SIZE),
+        )
+
+    def fitted(self, columns: Mapping[str, pa.DataType], snapshot: Snapshot) -> Mapping[str, pa.DataType]:
+        """Return the types in which the table takes the columns; Delta has no unsigned numbers and no nanoseconds."""
+        fitted: dict[str, pa.DataType] = {}
+        for column, found in columns.items():
+            dtype = delta_type(column, found, self._path)
+            expected = snapshot.columns.get(column)
+            if expected is not None and not fits(dtype, expected):
+                raise incompatible(column, describe_type(found), describe_type(expected), self._path)
+            fitted[column] = dtype if expected is None else expected
+        return fitted
+
+    def commit(self, snapshot: Snapshot, change: Change, commit: Commit) -> int:
+        """Write one log entry: adds, removes, the flow's sequence and its position."""
+        properties = CommitProperties(
+            custom_metadata={COMMIT_KEY: commit.to_data()},
+            max_commit_retries=0,
+            app_transactions=[Transaction(commit.dataflow_id, commit.sequence, int(time.time() * 1000))],
+        )
+        adds = [self._add(file) for file in change.added]
+        with self._conflicts():
+            if snapshot.version is None:
+                create_table_with_add_actions(
+                    self._path,
+                    _schema(change.columns),
+                    adds,
+                    mode="error",
+                    partition_by=list(change.partition_by),
+                    commit_properties=properties,
+                )
+                return 0
+            table: deltalake.DeltaTable = snapshot.handle
+            version = int(snapshot.version)
+            schema = _schema(change.columns)
+            if not change.replaces_all:
+                version += self._add_columns(table, snapshot, change)
+                schema = table.schema()
+            table.create_write_transaction(
+                [*adds, *(_remove(file) for file in change.removed if not change.replaces_all)],
+                mode="overwrite" if change.replaces_all else "append",
+                schema=schema,
+                partition_by=list(change.partition_by),
+                commit_properties=properties,
+            )
+            return version + 1
+
+    def _add_columns(self, table: deltalake.DeltaTable, snapshot: Snapshot, change: Change) -> int:
+        """Add columns that are new. Their own log entry changes no row; a load that dies after it leaves them NULL."""
+        new = {name: dtype for name, dtype in change.columns.items() if name not in snapshot.columns}
+        if not new:
+            return 0
+        table.alter.add_columns(list(_schema(new).fields), commit_properties=CommitProperties(max_commit_retries=0))
+        table.update_incremental()
+        return 1
+
+    def _add(self, file: WrittenFile) -> AddAction:
+        return AddAction(
+            path=os.path.relpath(file.path, self._path),
+            size=file.size,
+            partition_values=dict(file.partition),
+            modification_time=int(time.time() * 1000),
+            data_change=True,
+            stats=delta_statistics(file.path),
+        )
+
+    def _open(self) -> deltalake.DeltaTable | None:
+        try:
+            table = deltalake.DeltaTable(self._path)
+        except TableNotFoundError:
+            names = self.platform.names_in(self._path) if self.platform.is_folder(self._path) else []
+            if [name for name in names if name != "_tidegate" and not _is_ours(name)]:
+                msg = f"{self._path} is a folder with other things in it, not a Delta table"
+                hint = f"it holds {', '.join(names[:5])}; use another table name, or move them away"
+                raise DestinationError(msg, code="TG402", where=self._path, hint=hint) from None
+            return None
+        except (DeltaError, OSError) as error:
+            msg = f"the Delta table cannot be opened: {_first_line(error)}"
+            raise DestinationError(msg, code="TG401", where=self._path, hint="is it a table, and readable?") from error
+        self._refuse_unknown_features(table)
+        return table
+
+    def _refuse_unknown_features(self, table: deltalake.DeltaTable) -> None:
+        """Refuse a table whose rules we would break by writing files ourselves."""
+        protocol = table.protocol()
+        unknown = (set(protocol.reader_features or ()) - _KNOWN_READER_FEATURES) | (
+            set(protocol.writer_features or ()) - _KNOWN_WRITER_FEATURES
+        )
+        configuration = table.metadata().configuration
+        unknown |= {name for name in configuration if name.startswith("delta.constraints.")}
+        if configuration.get("delta.columnMapping.mode", "none") != "none":
+            unknown.add("columnMapping")
+        if "deletionVectors" in (protocol.reader_features or ()) and table.deletion_vectors().read_all().num_rows:
+            unknown.add("deletionVectors")
+        if unknown:
+            msg = f"the table uses Delta features that Tidegate does not write: {', '.join(sorted(unknown))}"
+            hint = "load into a table without them, or remove them (deletion vectors: REORG TABLE ... APPLY (PURGE))"
+            raise DestinationError(msg, {"features": sorted(unknown)}, code="TG407", where=self._path, hint=hint)
+
+    @contextmanager
+    def _conflicts(self) -> Iterator[None]:
+        try:
+            yield
+        except CommitFailedError as error:
+            raise StaleSnapshotError from error
+        except (DeltaError, OSError) as error:
+            if "already exists" in str(error) and deltalake.DeltaTable.is_deltatable(self._path):
+                raise StaleSnapshotError from error
+            msg = f"the commit failed: {_first_line(error)}"
+            raise DestinationError(msg, code="TG401", where=self._path, hint="nothing was changed; run again") from error
+
+
+def _files(table: deltalake.DeltaTable, root: str) -> Iterator[DataFile]:
+    for row in pa.table(table.get_add_actions()).to_pylist():
+        path = unquote(row["path"])
+        yield DataFile(
+            path=path if os.path.isabs(path) else f"{root}/{path}",
+            rows=row["num_records"],
+            size=row["size_bytes"],
+            partition={key: _text(value) for key, value in (row.get("partition") or {}).items()},
+            lower=row.get("min") or {},
+            upper=row.get("max") or {},
+            reference=path,
+        )
+
+
+def _text(value: Any) -> str | None:
+    from tidegate.engines.polars_files import partition_text  # noqa: PLC0415
+
+    return partition_text(value)
+
+
+def _remove(file: DataFile) -> RemoveAction:
+    return RemoveAction(
+        path=file.reference,
+        data_change=True,
+        deletion_timestamp=int(time.time() * 1000),
+        size=file.size,
+        partition_values=dict(file.partition),
+    )
+
+
+def _commits(table: deltalake.DeltaTable) -> Iterator[Commit]:
+    """Yield our commits, newest first; look at a few log entries before all of them."""
+    newest = table.version() + 1
+    for limit in (8, None):
+        for entry in table.history(limit):
+            if entry["version"] < newest:
+                newest = entry["version"]
+                if COMMIT_KEY in entry:
+                    yield Commit.from_data(entry[COMMIT_KEY])
+
+
+def _schema(columns: Mapping[str, pa.DataType]) -> Schema:
+    return Schema.from_arrow(pa.schema(list(columns.items())))
+
+
+def _plain(dtype: pa.DataType) -> pa.DataType:
+    return pa.string() if pa.types.is_large_string(dtype) or pa.types.is_string_view(dtype) else dtype
+
+
+def _is_ours(name: str) -> bool:
+    """Tell the data files of a first load that died before its commit."""
+    return name.startswith("tg-")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

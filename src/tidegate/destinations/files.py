@@ -1,0 +1,210 @@
+"""Plain files as a destination: a folder of parquet, csv or jsonl files with a small log of its own.
+
+Files are written to a hidden folder. The commit is one record, created if absent under the next version number: from
+then on the load is in. Then its files are moved into place, and replaced ones removed. A process that dies between
+record and move leaves that to whoever opens the folder next. Readers of plain files see whole files only, but may see
+some of a load's files before others.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from tidegate.destinations.commit import (
+    BaseTable,
+    Change,
+    Commit,
+    DataFile,
+    Snapshot,
+    StaleSnapshotError,
+    incompatible,
+)
+from tidegate.destinations.table_types import fits
+from tidegate.engines.base import FileFormat, FileTarget
+from tidegate.errors import DestinationError
+from tidegate.expressions.data_type import describe_type, parse_data_type
+from tidegate.models.options import WRITE_OPTIONS, named_options
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tidegate.models import DataFlow
+    from tidegate.platforms import BasePlatform
+
+_HIDDEN = "_tidegate"
+_NESTED_HINT = "csv files hold plain values; use jsonl or parquet, or compute plain columns: additional_columns"
+
+
+class FileTable(BaseTable):
+    """A folder of files."""
+
+    def __init__(self, flow: DataFlow, platform: BasePlatform) -> None:
+        super().__init__(flow, platform)
+        path = flow.destination.path
+        connection = flow.destination.connection
+        assert path is not None and connection is not None, "checked with the metadata"  # noqa: S101, PT018
+        self._path = path
+        self._format = cast("FileFormat", connection.format)
+        self._log = f"{path}/{_HIDDEN}/log"
+        self._staged = f"{path}/{_HIDDEN}/staged"
+
+    @property
+    def place(self) -> str:
+        """The folder."""
+        return self._path
+
+    def recover(self) -> None:
+        """Put the files of the newest load into place, if its process died before it did."""
+        if record := self._newest():
+            self._publish(record)
+
+    def snapshot(self) -> Snapshot:
+        """Return the folder as its log has it."""
+        record = self._newest()
+        if record is None:
+            self._refuse_foreign_files()
+            return Snapshot(version=None)
+        flows: Mapping[str, Any] = record["flows"]
+        return Snapshot(
+            version=record["version"],
+            columns={column: parse_data_type(text) for column, text in record["columns"].items()},
+            partition_by=tuple(record["partition_by"]),
+            sequences=lambda flow: flows[flow]["sequence"] if flow in flows else 0,
+            files=lambda: self._files(record),
+            handle=record,
+        )
+
+    def last_commit(self, dataflow_id: str) -> Commit | None:
+        """Return the flow's last commit."""
+        record = self._newest()
+        if record is None or dataflow_id not in record["flows"]:
+            return None
+        return Commit.from_data(self._record(record["flows"][dataflow_id]["version"])["commit"])
+
+    def commits(self) -> list[Commit]:
+        """Return the last commit of every flow."""
+        record = self._newest()
+        flows = record["flows"] if record else {}
+        return [Commit.from_data(self._record(flow["version"])["commit"]) for flow in flows.values()]
+
+    def target(self, prefix: str, partition_by: tuple[str, ...]) -> FileTarget:
+        """Write to the hidden folder of this load."""
+        options = named_options(WRITE_OPTIONS[self._format], self.flow.destination.write_options)
+        return FileTarget(
+            folder=f"{self._staged}/{prefix}",
+            prefix=prefix,
+            format=self._format,
+            partition_by=partition_by,
+            compression=options.get("compression"),
+            max_rows_per_file=options.get("max_rows_per_file"),
+            target_file_size=options.get("target_file_size"),
+        )
+
+    def fitted(self, columns: Mapping[str, pa.DataType], snapshot: Snapshot) -> Mapping[str, pa.DataType]:
+        """Return the types as they are; earlier files must have the same ones."""
+        import pyarrow as pa  # noqa: PLC0415
+
+        fitted: dict[str, pa.DataType] = {}
+        for column, found in columns.items():
+            if self._format == "csv" and pa.types.is_nested(found):
+                msg = f"column {column!r} is {describe_type(found)}, which csv files cannot hold"
+                raise DestinationError(msg, {"column": column}, code="TG403", where=self._path, hint=_NESTED_HINT)
+            expected = snapshot.columns.get(column, found)
+            if not fits(found, expected):
+                raise incompatible(column, describe_type(found), describe_type(expected), self._path)
+            fitted[column] = expected
+        return fitted
+
+    def commit(self, snapshot: Snapshot, change: Change, commit: Commit) -> int:
+        """Create the next record of the log, then put the files into place."""
+        version = 0 if snapshot.version is None else snapshot.version + 1
+        before = snapshot.handle or {"flows": {}, "columns": {}}
+        columns = {name: describe_type(dtype) for name, dtype in change.columns.items()}
+        folder = f"{self._staged}/{commit.load_id}"
+        record = {
+            "version": version,
+            "commit": commit.to_data(),
+            "flows": {**before["flows"], commit.dataflow_id: {"sequence": commit.sequence, "version": version}},
+            "columns": columns if change.replaces_all else {**before["columns"], **columns},
+            "partition_by": list(change.partition_by),
+            "replaces_all": change.replaces_all,
+            "staged": commit.load_id,
+            "added": [file.path.removeprefix(f"{folder}/") for file in change.added],
+            "removed": [file.path.removeprefix(f"{self._path}/") for file in change.removed],
+        }
+        if not self.platform.put_if_absent(self._record_path(version), json.dumps(record).encode()):
+            raise StaleSnapshotError
+        self._publish(record)
+        self._sweep(commit)
+        return version
+
+    def _sweep(self, commit: Commit) -> None:
+        """Remove what killed attempts at this or earlier loads of the flow left: they can never be committed now."""
+        flow, _, load = commit.load_id.removeprefix("tg-").partition("-")
+        for name in self.platform.names_in(self._staged):
+            owner, _, rest = name.removeprefix("tg-").partition("-")
+            if owner == flow and rest[:8] <= load[:8]:
+                self.platform.remove(f"{self._staged}/{name}")
+
+    def _publish(self, record: Mapping[str, Any]) -> None:
+        """Move a committed load's files into place and remove replaced ones. May run twice, and side by side."""
+        folder = f"{self._staged}/{record['staged']}"
+        if not self.platform.is_folder(folder):
+            return
+        for name in record["added"]:
+            if self.platform.file(f"{folder}/{name}"):
+                self._move(f"{folder}/{name}", f"{self._path}/{name}")
+        for name in record["removed"]:
+            self.platform.remove(f"{self._path}/{name}")
+        self.platform.remove(folder)
+
+    def _move(self, source: str, target: str) -> None:
+        try:
+            self.platform.move(source, target)
+        except Exception:
+            if not self.platform.file(target):  # else another process was quicker
+                raise
+
+    def _files(self, newest: Mapping[str, Any]) -> list[DataFile]:
+        """Return the files of all loads since the last that replaced everything."""
+        names: list[str] = []
+        for record in self._records(newest):
+            names.extend(record["added"])
+            if record["replaces_all"]:
+                break
+        found = (self.platform.file(f"{self._path}/{name}") for name in names)
+        return [DataFile(path=file.path, rows=None, size=file.size) for file in found if file]
+
+    def _records(self, newest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        yield newest
+        for version in range(newest["version"] - 1, -1, -1):
+            yield self._record(version)
+
+    def _newest(self) -> dict[str, Any] | None:
+        names = [name for name in self.platform.names_in(self._log) if name.endswith(".json")]
+        return self._record(int(names[-1].removesuffix(".json"))) if names else None
+
+    def _record(self, version: int) -> dict[str, Any]:
+        path = self._record_path(version)
+        try:
+            record: dict[str, Any] = json.loads(self.platform.read(path))
+        except json.JSONDecodeError as error:
+            msg = f"the commit record is damaged: {error.msg}"
+            hint = "restore it from a backup; without it the state of the folder is unknown"
+            raise DestinationError(msg, code="TG411", where=path, hint=hint) from error
+        return record
+
+    def _record_path(self, version: int) -> str:
+        return f"{self._log}/{version:020d}.json"
+
+    def _refuse_foreign_files(self) -> None:
+        if self.platform.file(self._path):
+            msg = f"there is a file where the folder of this table should be: {self._path}"
+            raise DestinationError(msg, code="TG402", where=self._path, hint="use another table name, or move it away")
+        names = self.platform.names_in(self._path) if self.platform.is_folder(self._path) else []
+        if [name for name in names if name != _HIDDEN]:
+            msg = f"{self._path} holds files that Tidegate did not write"
+            hint = f"it holds {', '.join(names[:5])}; use another table name, or move them away"
+            raise DestinationError(msg, code="TG402", where=self._path, hint=hint)

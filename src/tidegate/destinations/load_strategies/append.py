@@ -1,0 +1,40 @@
+"""append: the batch is added to the table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tidegate.destinations.commit import Change, LoadStrategy, Snapshot
+from tidegate.destinations.load_strategies.layout import partition_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+    from tidegate.engines.base import Frame, Written
+    from tidegate.models import DataFlow
+
+
+class Append(LoadStrategy):
+    """Adds files. No file of the table is read or rewritten, so other writers never invalidate the work."""
+
+    _columns: Mapping[str, pa.DataType]
+    _partition_by: tuple[str, ...]
+
+    @classmethod
+    def describe(cls, flow: DataFlow) -> str:  # noqa: ARG003 - the same for every dataflow
+        """Say what is done."""
+        return "add the rows"
+
+    def write(self, frame: Frame, snapshot: Snapshot) -> Written:
+        """Write the rows as the table's own files."""
+        self._columns = self.engine.schema(frame)
+        self._partition_by = partition_columns(self.table, snapshot, self._columns)
+        written = self.engine.write(frame, self.table.target(self.load_id, self._partition_by))
+        self.new_files.extend(written.files)
+        return written
+
+    def change(self, snapshot: Snapshot) -> Change:  # noqa: ARG002 - holds against every snapshot
+        """Add the files."""
+        return Change(added=tuple(self.new_files), columns=self._columns, partition_by=self._partition_by)

@@ -1,0 +1,210 @@
+"""What Tidegate asks of an engine: read files, evaluate expressions, meter a stream, write files, match keys.
+
+A frame is lazy until it is written, wrapped by narwhals so that structural steps are written once for all engines.
+Types that cross rooms are Arrow types.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from tidegate.registry import PluginRegistry
+
+if TYPE_CHECKING:
+    import narwhals as nw
+    import pyarrow as pa
+
+    from tidegate.engines.meter import Meter
+    from tidegate.expressions.sql import SqlExpression
+
+    Frame = nw.LazyFrame[Any]
+
+FileFormat = Literal["csv", "json", "jsonl", "parquet"]
+
+FILE_NAME = "__file_name"
+FILE_PATH = "__file_path"
+FILE_MODIFICATION_TIME = "__file_modification_time"
+FILE_INFO_COLUMNS = (FILE_NAME, FILE_PATH, FILE_MODIFICATION_TIME)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileGroup:
+    """Files of one format with the same columns, read together."""
+
+    format: FileFormat
+    paths: tuple[str, ...]
+    columns: Mapping[str, pa.DataType]
+    """Columns in the files' order, with the types to read them as."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Reader options, by the names of `tidegate.models.options`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileScan:
+    """A read of files: groups whose union by name is the frame."""
+
+    groups: tuple[FileGroup, ...]
+    columns: Mapping[str, pa.DataType]
+    """All columns of the frame, with their types."""
+    per_file: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Column → file path → value, for columns that come from the file itself: partitions and file information."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnCast:
+    """What one column becomes. A value that does not fit is an error, never NULL."""
+
+    type: pa.DataType
+    format: str | None = None
+    """strptime format of text that becomes a date or timestamp; ISO 8601 without."""
+    default: Any = None
+    """Takes the place of NULL."""
+    time_zone: str | None = None
+    """Zone of naive times that become zoned."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileTarget:
+    """Where and how files are written."""
+
+    folder: str
+    prefix: str
+    """Begin of every file name; unique to this load."""
+    format: FileFormat = "parquet"
+    partition_by: tuple[str, ...] = ()
+    compression: str | None = None
+    max_rows_per_file: int | None = None
+    target_file_size: int | None = None
+    """Rough size in bytes, in memory, at which a new file is begun."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenFile:
+    """A file just written. Partition values are text, as table formats keep them; None is NULL."""
+
+    path: str
+    size: int
+    rows: int | None = None
+    """Rows of this file; None where the format does not tell."""
+    partition: Mapping[str, str | None] = field(default_factory=dict)
+
+
+class TableFile(Protocol):
+    """A Parquet file of a table, whose partition values are not in the file itself."""
+
+    @property
+    def path(self) -> str:
+        """Absolute path."""
+
+    @property
+    def partition(self) -> Mapping[str, str | None]:
+        """Partition column → value as text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What a write left behind."""
+
+    rows: int
+    files: tuple[WrittenFile, ...]
+
+    @property
+    def size(self) -> int:
+        """All bytes written."""
+        return sum(file.size for file in self.files)
+
+
+class BaseEngine(ABC):
+    """An engine. One instance serves all threads of a run."""
+
+    name: str
+
+    @abstractmethod
+    def scan(self, scan: FileScan) -> Frame:
+        """Return the union of the files, in the scan's columns and types."""
+
+    @abstractmethod
+    def schema(self, frame: Frame) -> dict[str, pa.DataType]:
+        """Return the columns of a frame with their types, in order."""
+
+    @abstractmethod
+    def cast(self, frame: Frame, casts: Mapping[str, ColumnCast]) -> Frame:
+        """Return the frame with columns converted. The conversion is strict."""
+
+    @abstractmethod
+    def with_columns(self, frame: Frame, expressions: Mapping[str, SqlExpression]) -> Frame:
+        """Return the frame with columns computed by expressions over its columns."""
+
+    @abstractmethod
+    def where(self, frame: Frame, condition: SqlExpression) -> Frame:
+        """Return the rows that meet the condition; NULL does not."""
+
+    @abstractmethod
+    def metered(self, frame: Frame, meter: Meter) -> Frame:
+        """Return the rows past the meter's position, and let the meter see each of them once."""
+
+    @abstractmethod
+    def latest(self, frame: Frame, keys: Sequence[str], order: Sequence[str], *, by_rank: bool, scratch: str) -> Frame:
+        """Return per key the row with the greatest order columns; NULL never wins; of ties the last one read.
+
+        Args:
+            frame: The rows; consumed once, through a file in `scratch`.
+            keys: Columns that identify a row, compared NULL-safe.
+            order: Columns compared one after the other.
+            by_rank: Keep all rows that tie.
+            scratch: A folder for the file; its owner removes it.
+        """
+
+    @abstractmethod
+    def write(self, frame: Frame, target: FileTarget) -> Written:
+        """Run the frame and write its rows as files; no file for no rows."""
+
+    @abstractmethod
+    def read_table(
+        self, files: Sequence[TableFile], columns: Mapping[str, pa.DataType], *, path_column: str | None = None
+    ) -> Frame:
+        """Return the rows of a table's Parquet files, in these columns; one that a file lacks is NULL.
+
+        Args:
+            files: The files, with their partition values.
+            columns: The wanted columns with their types.
+            path_column: Name of a further column that holds each row's file, if wanted.
+        """
+
+    @abstractmethod
+    def key_ranges(self, frame: Frame, keys: Sequence[str]) -> dict[str, tuple[Any, Any] | None]:
+        """Return smallest and greatest value of each key; None where a key is NULL somewhere, or there are no rows."""
+
+    @abstractmethod
+    def repeated_key(self, frame: Frame, keys: Sequence[str]) -> tuple[Any, ...] | None:
+        """Return one key that occurs more than once (NULL equals NULL), or None."""
+
+    @abstractmethod
+    def distinct(self, frame: Frame, column: str) -> list[Any]:
+        """Return the distinct values of a column."""
+
+    @abstractmethod
+    def matches(self, frame: Frame, batch: Frame, keys: Sequence[str]) -> Frame:
+        """Return the rows of `frame` whose key occurs in `batch` (NULL equals NULL)."""
+
+    @abstractmethod
+    def without_matches(self, frame: Frame, batch: Frame, keys: Sequence[str]) -> Frame:
+        """Return the rows of `frame` whose key does not occur in `batch` (NULL equals NULL)."""
+
+    @abstractmethod
+    def keeping(self, batch: Frame, old: Frame, keys: Sequence[str], columns: Sequence[str]) -> Frame:
+        """Return the batch with `columns` taken from the row of `old` with the same key, where there is one.
+
+        Args:
+            batch: Rows with unique keys.
+            old: Keys and columns to keep; of several rows with one key any may serve.
+            keys: Columns that identify a row, compared NULL-safe.
+            columns: Columns to keep; those that the batch lacks are NULL for rows without a match.
+        """
+
+
+engine_registry: PluginRegistry[BaseEngine] = PluginRegistry("tidegate.engines", BaseEngine)
+engine_registry.register_lazy("polars", "tidegate.engines.polars:PolarsEngine")

@@ -1,0 +1,217 @@
+"""The meter: sees every row of a read once, on the way, and knows afterwards where the read ended.
+
+It lets through the rows past a position, drops those that an earlier load already took (ties at the boundary, the
+tail of a lag, rows without a watermark), counts, and finds the new position. No second scan for a count or a maximum.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from tidegate.engines.row_hash import row_hashes
+from tidegate.errors import SourceError
+from tidegate.state import Generation, SeenRows
+from tidegate.state.watermark import Value, less_lag
+
+MOST_REMEMBERED_ROWS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """From where a read starts, and what it must remember for the next one."""
+
+    columns: tuple[str, ...] = ()
+    """Watermark columns; a row is past the position when any of them is."""
+    watermark: Mapping[str, Value] = ()  # type: ignore[assignment]  # an empty mapping that needs no factory
+    lag: str | float | None = None
+    seen: SeenRows = SeenRows()
+    hashed_columns: tuple[str, ...] = ()
+    """Columns by which rows are recognised; none when rows need not be remembered."""
+    must_remember: bool = True
+    """Whether forgetting rows would double them (append), or only repeat work (keyed loads)."""
+
+    def start(self, column: str) -> Value | None:
+        """Return where the read starts in this column: the watermark, less the lag."""
+        value = dict(self.watermark).get(column)
+        return value if value is None or self.lag is None else less_lag(value, self.lag)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What the meter found."""
+
+    rows: int
+    watermark: Mapping[str, Value]
+    seen: SeenRows
+
+
+class Meter:
+    """Meters one run of one frame. Safe under the engine's threads.
+
+    Args:
+        cursor: Where the read starts.
+        progress: Called with the number of rows seen so far.
+    """
+
+    def __init__(self, cursor: Cursor, progress: Callable[[int], None] | None = None) -> None:
+        self._cursor = cursor
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._rows = 0
+        self._watermark: dict[str, Value] = {}
+        self._remembered: list[pl.DataFrame] = []
+        self._remembered_rows = 0
+        self._to_recognise = cursor.seen.hashes()
+        self._hashed = cursor.seen.columns if cursor.seen.generations else cursor.hashed_columns
+        self._tracks = bool(cursor.columns and cursor.hashed_columns)
+
+    def past_position(self, dtypes: Mapping[str, pl.DataType]) -> pl.Expr | None:
+        """Return the condition for rows that may be new, for the engine to push down; None when all may be."""
+        starts = {column: self._cursor.start(column) for column in self._cursor.columns}
+        if not starts or any(start is None for start in starts.values()):
+            return None
+        values = {column: comparable(column, dtypes[column]) for column in starts}
+        reached = [values[column] >= literal(start, dtypes[column]) for column, start in starts.items()]
+        unknown = pl.all_horizontal([value.is_null() for value in values.values()])
+        return pl.any_horizontal(reached).fill_null(False) | unknown
+
+    def __call__(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the new rows of one batch."""
+        if not rows.height:
+            return rows
+        with self._lock:
+            if self._to_recognise:
+                rows = self._unrecognised(rows)
+            self._rows += rows.height
+            if self._cursor.columns and rows.height:
+                self._observe(rows)
+            if self._progress is not None:
+                self._progress(self._rows)
+        return rows
+
+    def reading(self) -> Reading:
+        """Return what was found, once the frame has run.
+
+        Raises:
+            SourceError: more rows share the newest watermark than an append can remember (TG211).
+        """
+        cursor = self._cursor
+        watermark = {**dict(cursor.watermark), **self._watermark}
+        return Reading(rows=self._rows, watermark=watermark, seen=self._seen(watermark) if self._tracks else SeenRows())
+
+    def _unrecognised(self, rows: pl.DataFrame) -> pl.DataFrame:
+        candidates = rows.select(~self._is_ahead(rows.schema)).to_series()
+        if not candidates.any():
+            return rows
+        keep = [True] * rows.height
+        positions = candidates.arg_true().to_list()
+        for index, number in zip(positions, row_hashes(rows.filter(candidates), self._hashed), strict=True):
+            if self._to_recognise[number] > 0:
+                self._to_recognise[number] -= 1
+                keep[index] = False
+        return rows.filter(pl.Series(keep))
+
+    def _is_ahead(self, schema: Mapping[str, pl.DataType]) -> pl.Expr:
+        """Tell rows that no earlier load can have seen: past the watermark itself, not only past its lag."""
+        known = dict(self._cursor.watermark)
+        ahead = [
+            comparable(column, schema[column]) > literal(known[column], schema[column])
+            for column in self._cursor.columns
+            if column in known
+        ]
+        return pl.any_horizontal(ahead).fill_null(False) if ahead else pl.lit(False)
+
+    def _observe(self, rows: pl.DataFrame) -> None:
+        columns = self._cursor.columns
+        greatest = rows.select(comparable(column, rows.schema[column]).max() for column in columns).row(0, named=True)
+        for column, value in greatest.items():
+            if value is not None and (column not in self._watermark or value > self._watermark[column]):
+                self._watermark[column] = value
+        if not self._tracks:
+            return
+        kept = rows.filter(self._must_be_remembered(rows.schema))
+        if kept.height:
+            self._remembered.append(kept)
+            self._remembered_rows += kept.height
+            if self._remembered_rows > MOST_REMEMBERED_ROWS:
+                self._forget()
+
+    def _must_be_remembered(self, schema: Mapping[str, pl.DataType]) -> pl.Expr:
+        values = {column: comparable(column, schema[column]) for column in self._cursor.columns}
+        floors = self._floors()
+        at_the_end = [values[column] >= literal(floor, schema[column]) for column, floor in floors.items()]
+        unknown = pl.all_horizontal([value.is_null() for value in values.values()])
+        return (pl.any_horizontal(at_the_end).fill_null(False) | unknown) if at_the_end else unknown
+
+    def _floors(self) -> dict[str, Value]:
+        reached = {**dict(self._cursor.watermark)}
+        for column, value in self._watermark.items():
+            reached[column] = max(value, reached[column]) if column in reached else value  # type: ignore[type-var]
+        lag = self._cursor.lag
+        return {column: value if lag is None else less_lag(value, lag) for column, value in reached.items()}
+
+    def _forget(self) -> None:
+        """Drop rows that a greater watermark has made unnecessary; fail when too many are left."""
+        rows = pl.concat(self._remembered)
+        rows = rows.filter(self._must_be_remembered(rows.schema))
+        self._remembered, self._remembered_rows = [rows], rows.height
+        if rows.height <= MOST_REMEMBERED_ROWS:
+            return
+        if not self._cursor.must_remember:
+            self._remembered, self._remembered_rows, self._tracks = [], 0, False
+            return
+        names = ", ".join(self._cursor.columns)
+        msg = (
+            f"more than {MOST_REMEMBERED_ROWS:,} rows share the newest value of {names}, or have none: an append could "
+            "not tell them from rows that arrive later with the same value"
+        )
+        hint = "use a finer watermark, or merge_upsert with merge_keys, or no watermark: each file is then loaded once"
+        raise SourceError(msg, {"columns": list(self._cursor.columns)}, code="TG211", hint=hint)
+
+    def _seen(self, watermark: Mapping[str, Value]) -> SeenRows:
+        floors = self._floors()
+        generations = [
+            generation
+            for generation in self._cursor.seen.generations
+            if not generation.up_to
+            or any(value >= floors[column] for column, value in generation.up_to.items() if column in floors)  # type: ignore[operator]
+        ]
+        if self._remembered:
+            rows = pl.concat(self._remembered)
+            rows = rows.filter(self._must_be_remembered(rows.schema))
+            hashed = self._hashed if generations else self._cursor.hashed_columns
+            unknown = rows.select(
+                pl.all_horizontal([comparable(c, rows.schema[c]).is_null() for c in self._cursor.columns])
+            ).to_series()
+            for part, up_to in ((rows.filter(~unknown), watermark), (rows.filter(unknown), {})):
+                if part.height:
+                    generations.append(Generation(up_to=up_to, hashes=Counter(row_hashes(part, hashed))))
+            return SeenRows(columns=hashed, generations=tuple(generations))
+        return SeenRows(columns=self._hashed if generations else (), generations=tuple(generations))
+
+
+def comparable(column: str, dtype: pl.DataType) -> pl.Expr:
+    """Return the column as watermarks compare it: times to the microsecond, zoned ones in UTC, NaN as NULL."""
+    value = pl.col(column)
+    match dtype:
+        case pl.Datetime(time_unit=unit, time_zone=zone):
+            value = value if unit == "us" else value.dt.cast_time_unit("us")
+            return value if zone in {None, "UTC"} else value.dt.convert_time_zone("UTC")
+        case pl.Float32() | pl.Float64():
+            return value.fill_nan(None)
+        case _:
+            return value
+
+
+def literal(value: Any, dtype: pl.DataType) -> pl.Expr:
+    """Return a watermark value as a literal that compares with :func:`comparable`."""
+    if isinstance(value, datetime):
+        return pl.lit(value, dtype=pl.Datetime("us", "UTC" if value.tzinfo else None))
+    return pl.lit(value, dtype=dtype if isinstance(dtype, pl.Decimal) else None)

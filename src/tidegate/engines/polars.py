@@ -1,0 +1,205 @@
+"""The Polars engine: streaming, on one machine, the default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import narwhals as nw
+import polars as pl
+
+from tidegate.engines.base import BaseEngine, ColumnCast, FileGroup, FileScan, FileTarget, Written
+from tidegate.engines.polars_files import PATH, partition_literal, read_group, write_files
+from tidegate.engines.polars_types import arrow_schema, cast_expression, polars_type
+from tidegate.expressions.sql import bind, render_polars
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tidegate.engines.base import Frame, TableFile
+    from tidegate.engines.meter import Meter
+    from tidegate.expressions.sql import SqlExpression
+
+_ROW = "__tidegate_row"
+_WIDENING = pl.ScanCastOptions(
+    integer_cast=["upcast"], float_cast=["upcast"], datetime_cast=["nanosecond-downcast"], missing_struct_fields="insert"
+)
+"""A table's files may be older than its columns' types."""
+
+
+class PolarsEngine(BaseEngine):
+    """Frames are Polars lazy frames, run by the streaming engine."""
+
+    name = "polars"
+
+    def scan(self, scan: FileScan) -> Frame:
+        """Return the union of the files, in the scan's columns and types."""
+        frames = [self._scan_group(group, scan) for group in scan.groups]
+        union = frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal")
+        missing = [
+            pl.lit(None, dtype=polars_type(dtype)).alias(column)
+            for column, dtype in scan.columns.items()
+            if not any(column in group.columns for group in scan.groups) and column not in scan.per_file
+        ]
+        return nw.from_native(union.with_columns(missing).select(list(scan.columns)))
+
+    def _scan_group(self, group: FileGroup, scan: FileScan) -> pl.LazyFrame:
+        frame = read_group(group, with_path=bool(scan.per_file))
+        from_file = [
+            pl.col(PATH)
+            .replace_strict(list(values), list(values.values()), return_dtype=polars_type(scan.columns[column]))
+            .alias(column)
+            for column, values in scan.per_file.items()
+        ]
+        widened = [
+            pl.col(column).cast(polars_type(scan.columns[column]))
+            for column, dtype in group.columns.items()
+            if column in scan.columns and dtype != scan.columns[column]
+        ]
+        return frame.with_columns(from_file + widened).drop(PATH, strict=False)
+
+    def schema(self, frame: Frame) -> dict[str, pa.DataType]:
+        """Return the columns of a frame with their types, in order."""
+        return arrow_schema(frame.to_native().collect_schema())
+
+    def cast(self, frame: Frame, casts: Mapping[str, ColumnCast]) -> Frame:
+        """Return the frame with columns converted. The conversion is strict."""
+        lazy: pl.LazyFrame = frame.to_native()
+        schema = lazy.collect_schema()
+        return nw.from_native(
+            lazy.with_columns(cast_expression(column, schema[column], cast) for column, cast in casts.items())
+        )
+
+    def with_columns(self, frame: Frame, expressions: Mapping[str, SqlExpression]) -> Frame:
+        """Return the frame with columns computed by expressions over its columns."""
+        lazy: pl.LazyFrame = frame.to_native()
+        names = lazy.collect_schema().names()
+        return nw.from_native(
+            lazy.with_columns(
+                pl.sql_expr(render_polars(bind(expression, names))).alias(column)
+                for column, expression in expressions.items()
+            )
+        )
+
+    def where(self, frame: Frame, condition: SqlExpression) -> Frame:
+        """Return the rows that meet the condition; NULL does not."""
+        lazy: pl.LazyFrame = frame.to_native()
+        return nw.from_native(lazy.filter(pl.sql_expr(render_polars(bind(condition, lazy.collect_schema().names())))))
+
+    def metered(self, frame: Frame, meter: Meter) -> Frame:
+        """Return the rows past the meter's position, and let the meter see each of them once."""
+        lazy: pl.LazyFrame = frame.to_native()
+        condition = meter.past_position(lazy.collect_schema())
+        if condition is not None:
+            lazy = lazy.filter(condition)
+        return nw.from_native(lazy.map_batches(meter, streamable=True, validate_output_schema=False))
+
+    def latest(self, frame: Frame, keys: Sequence[str], order: Sequence[str], *, by_rank: bool, scratch: str) -> Frame:
+        """Return per key the latest row, found over the narrow columns and fetched by row number."""
+        target = FileTarget(folder=scratch, prefix="latest", compression="lz4")
+        written = self.write(frame, target)
+        if not written.files:
+            return nw.from_native(frame.to_native().clear())
+        staged = pl.scan_parquet([file.path for file in written.files]).with_row_index(_ROW)
+        schema = staged.collect_schema()
+        winners = staged.select(
+            _ROW, *keys, *(pl.col(name).fill_nan(None) if schema[name].is_float() else pl.col(name) for name in order)
+        )
+        on = list(keys)
+        for column in order:
+            greatest = winners.group_by(on).agg(pl.col(column).max())
+            winners = winners.join(greatest, on=[*on, column], how="semi", nulls_equal=True)
+        if not by_rank:
+            winners = winners.group_by(on).agg(pl.col(_ROW).max())
+        return nw.from_native(staged.join(winners.select(_ROW), on=_ROW, how="semi").drop(_ROW))
+
+    def write(self, frame: Frame, target: FileTarget) -> Written:
+        """Run the frame and write its rows as files; no file for no rows."""
+        return write_files(frame.to_native(), target)
+
+    def read_table(
+        self, files: Sequence[TableFile], columns: Mapping[str, pa.DataType], *, path_column: str | None = None
+    ) -> Frame:
+        """Return the rows of a table's Parquet files, in these columns; one that a file lacks is NULL."""
+        types = {name: polars_type(dtype) for name, dtype in columns.items()}
+        by_partition: dict[tuple[tuple[str, str | None], ...], list[str]] = {}
+        for file in files:
+            by_partition.setdefault(tuple(file.partition.items()), []).append(file.path)
+        frames = [
+            pl.scan_parquet(
+                paths,
+                schema={name: dtype for name, dtype in types.items() if name not in dict(partition)},
+                missing_columns="insert",
+                extra_columns="ignore",
+                cast_options=_WIDENING,
+                hive_partitioning=False,
+                glob=False,
+                include_file_paths=path_column,
+            ).with_columns(
+                partition_literal(text, types[name]).alias(name) for name, text in partition if name in types
+            )
+            for partition, paths in by_partition.items()
+        ]
+        wanted = [*columns, *([path_column] if path_column else [])]
+        if not frames:
+            return nw.from_native(pl.LazyFrame(schema={**types, **({path_column: pl.String} if path_column else {})}))
+        return nw.from_native(pl.concat([frame.select(wanted) for frame in frames]))
+
+    def key_ranges(self, frame: Frame, keys: Sequence[str]) -> dict[str, tuple[Any, Any] | None]:
+        """Return smallest and greatest value of each key; None where a key is NULL somewhere."""
+        lazy: pl.LazyFrame = frame.to_native()
+        parts = [
+            part
+            for index, key in enumerate(keys)
+            for part in (
+                pl.col(key).min().alias(f"min{index}"),
+                pl.col(key).max().alias(f"max{index}"),
+                pl.col(key).null_count().alias(f"nulls{index}"),
+            )
+        ]
+        found = lazy.select(parts).collect(engine="streaming").row(0, named=True)
+        return {
+            key: None if found[f"nulls{index}"] else (found[f"min{index}"], found[f"max{index}"])
+            for index, key in enumerate(keys)
+        }
+
+    def repeated_key(self, frame: Frame, keys: Sequence[str]) -> tuple[Any, ...] | None:
+        """Return one key that occurs more than once (NULL equals NULL), or None."""
+        lazy: pl.LazyFrame = frame.to_native()
+        repeated = lazy.group_by(list(keys)).len(_ROW).filter(pl.col(_ROW) > 1).drop(_ROW).head(1)
+        rows = repeated.collect(engine="streaming").rows()
+        return rows[0] if rows else None
+
+    def distinct(self, frame: Frame, column: str) -> list[Any]:
+        """Return the distinct values of a column."""
+        lazy: pl.LazyFrame = frame.to_native()
+        return lazy.select(pl.col(column).unique()).collect(engine="streaming").to_series().to_list()
+
+    def matches(self, frame: Frame, batch: Frame, keys: Sequence[str]) -> Frame:
+        """Return the rows of `frame` whose key occurs in `batch` (NULL equals NULL)."""
+        return _joined(frame, batch, keys, "semi")
+
+    def without_matches(self, frame: Frame, batch: Frame, keys: Sequence[str]) -> Frame:
+        """Return the rows of `frame` whose key does not occur in `batch` (NULL equals NULL)."""
+        return _joined(frame, batch, keys, "anti")
+
+    def keeping(self, batch: Frame, old: Frame, keys: Sequence[str], columns: Sequence[str]) -> Frame:
+        """Return the batch with `columns` taken from the row of `old` with the same key, where there is one."""
+        left: pl.LazyFrame = batch.to_native()
+        right: pl.LazyFrame = old.to_native()
+        names = left.collect_schema().names()
+        kept = {column: f"__tidegate_kept_{index}" for index, column in enumerate(columns)}
+        right = right.select(*keys, *columns).unique(list(keys), keep="any").rename(kept)
+        joined = left.join(right, on=list(keys), how="left", nulls_equal=True, maintain_order="none")
+        values = [
+            (pl.coalesce(kept[column], column) if column in names else pl.col(kept[column])).alias(column)
+            for column in columns
+        ]
+        return nw.from_native(joined.with_columns(values).drop(list(kept.values())))
+
+
+
+def _joined(frame: Frame, batch: Frame, keys: Sequence[str], how: Literal["semi", "anti"]) -> Frame:
+    left: pl.LazyFrame = frame.to_native()
+    right: pl.LazyFrame = batch.to_native()
+    return nw.from_native(left.join(right.select(keys), on=list(keys), how=how, nulls_equal=True))

@@ -1,0 +1,200 @@
+"""Polars' failures in our words: which file, which row, which column, which value.
+
+Polars does not say where a value came from. So after a failure, and only then, the files are looked at again until
+the place is found.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pyarrow as pa
+
+from tidegate.engines.base import ColumnCast, FileGroup, FileScan
+from tidegate.engines.polars_files import csv_options, read_group
+from tidegate.engines.polars_types import cast_expression
+from tidegate.errors import DestinationError, EngineError, SourceError, TidegateError
+from tidegate.expressions.data_type import describe_type
+
+if TYPE_CHECKING:
+    from tidegate.models import DataFlow
+
+_ROW = "__tidegate_row"
+
+
+def translate(error: Exception) -> TidegateError:
+    """Return a failure of Polars or of the file system as one of ours, without looking for its place."""
+    if isinstance(error, TidegateError):
+        return error
+    cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if isinstance(error, FileNotFoundError):
+        return SourceError(f"a file is gone: {cause}", code="TG201", hint="it was there when the read was planned")
+    if isinstance(error, OSError):
+        hint = "check that the folder exists, that this user may write to it, and that the disk has room"
+        return DestinationError(f"cannot write: {cause}", code="TG401", hint=hint)
+    if isinstance(error, pl.exceptions.PolarsError | pl.exceptions.PanicException):
+        return EngineError(f"polars: {cause}", hint="`tidegate explain TG801`")
+    return EngineError(f"{type(error).__name__}: {cause}", code="TG001")
+
+
+def locate(error: Exception, scan: FileScan, types: Mapping[str, pa.DataType], flow: DataFlow) -> TidegateError:
+    """Return the failure of a scan with the file, row and column that it comes from, where they can be found.
+
+    Args:
+        error: What the engine raised.
+        scan: The scan that failed.
+        types: The types that its columns should have in the end.
+        flow: The dataflow, for the formats that its schema hints declare.
+    """
+    if isinstance(error, TidegateError):
+        return error
+    casts = _casts(types, flow)
+    for group in scan.groups:
+        for path in group.paths:
+            found = _look(path, group, casts)
+            if found is not None:
+                return found
+    return translate(error)
+
+
+def _casts(types: Mapping[str, pa.DataType], flow: DataFlow) -> dict[str, ColumnCast]:
+    hints = {hint.column_name.lower(): hint for hint in flow.transform.schema_hints if hint.is_active}
+    zone = flow.transform.settings.timestamp_timezone
+    return {
+        column: ColumnCast(
+            type=dtype, format=hints[column.lower()].format if column.lower() in hints else None, time_zone=zone
+        )
+        for column, dtype in types.items()
+    }
+
+
+def _look(path: str, group: FileGroup, casts: Mapping[str, ColumnCast]) -> SourceError | None:
+    match group.format:
+        case "csv":
+            return _ragged_row(path, group) or _bad_value(path, _all_text(path, group), casts)
+        case "jsonl":
+            return _bad_line(path) or _bad_value(path, _json_text(path, group), casts)
+        case "parquet":
+            return _bad_footer(path) or _bad_value(path, _native(path, group), casts)
+        case _:
+            return _bad_value(path, _native(path, group), casts)
+
+
+def _bad_value(path: str, frame: pl.LazyFrame | None, casts: Mapping[str, ColumnCast]) -> SourceError | None:
+    """Return the error for the first value of a file that does not become its column's type."""
+    if frame is None:
+        return None
+    schema = frame.collect_schema()
+    first: tuple[int, str, object] | None = None
+    for column, cast in casts.items():
+        if column not in schema or column == _ROW:
+            continue
+        converted = cast_expression(column, schema[column], cast, strict=False)
+        try:
+            bad = (
+                frame.filter(pl.col(column).is_not_null() & converted.is_null())
+                .select(_ROW, column)
+                .head(1)
+                .collect(engine="streaming")
+            )
+        except pl.exceptions.PolarsError:
+            continue
+        if bad.height and (first is None or bad.item(0, _ROW) < first[0]):
+            first = (bad.item(0, _ROW), column, bad.item(0, column))
+    if first is None:
+        return None
+    row, column, value = first
+    shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."  # noqa: PLR2004
+    msg = f"column {column!r}: {shown} is not {describe_type(casts[column].type)}"
+    hint = f"correct the value, or declare the type: schema_hints: [{{column_name: {column}, data_type: ...}}]"
+    details = {"file": path, "row": row, "column": column, "value": value}
+    return SourceError(msg, details, code="TG206", where=f"{path}, row {row}, column {column}", hint=hint)
+
+
+def _all_text(path: str, group: FileGroup) -> pl.LazyFrame:
+    schema = dict.fromkeys(group.columns, pl.String)
+    options = csv_options(group.options)
+    return pl.scan_csv(path, schema=schema, glob=False, **options).with_row_index(_ROW, offset=1)
+
+
+def _json_text(path: str, group: FileGroup) -> pl.LazyFrame | None:
+    rows = []
+    with open(path, encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                record = json.loads(line)
+                texts = {name: _text(record.get(name)) for name in group.columns}
+                rows.append({_ROW: number, **texts})
+    return pl.LazyFrame(rows, schema={_ROW: pl.Int64, **dict.fromkeys(group.columns, pl.String)})
+
+
+def _text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _native(path: str, group: FileGroup) -> pl.LazyFrame:
+    one = FileGroup(format=group.format, paths=(path,), columns=group.columns, options=group.options)
+    return read_group(one, with_path=False).with_row_index(_ROW, offset=1)
+
+
+def _ragged_row(path: str, group: FileGroup) -> SourceError | None:
+    options = csv_options(group.options)
+    if path.endswith((".gz", ".zst")):
+        return None
+    with open(path, encoding="utf-8", errors="replace", newline="") as file:
+        rows = csv.reader(
+            _uncommented(file, options["comment_prefix"]),
+            delimiter=options["separator"],
+            quotechar=options["quote_char"],
+            quoting=csv.QUOTE_MINIMAL if options["quote_char"] else csv.QUOTE_NONE,
+        )
+        for number, row in enumerate(rows, 0 if options["has_header"] else 1):
+            if len(row) > len(group.columns):
+                msg = f"row {number} has {len(row)} fields, the header has {len(group.columns)}"
+                hint = "quote fields that hold the separator, or correct the row"
+                details = {"file": path, "row": number, "line": rows.line_num}
+                where = f"{path}, row {number} (line {rows.line_num})"
+                return SourceError(msg, details, code="TG205", where=where, hint=hint)
+    return None
+
+
+def _uncommented(lines: Iterator[str], prefix: str | None) -> Iterator[str]:
+    return lines if prefix is None else (line for line in lines if not line.startswith(prefix))
+
+
+def _bad_line(path: str) -> SourceError | None:
+    if path.endswith((".gz", ".zst")):
+        return None
+    with open(path, encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                record = json.loads(line) if line.strip() else {}
+            except json.JSONDecodeError as error:
+                return _unreadable(path, number, f"not JSON: {error.msg} at column {error.colno}")
+            if not isinstance(record, dict):
+                return _unreadable(path, number, f"a JSON object is wanted, not {type(record).__name__}")
+    return None
+
+
+def _unreadable(path: str, row: int, cause: str) -> SourceError:
+    details = {"file": path, "row": row}
+    hint = "one JSON object a line; is the file complete?"
+    return SourceError(f"line {row} is {cause}", details, code="TG204", where=f"{path}, row {row}", hint=hint)
+
+
+def _bad_footer(path: str) -> SourceError | None:
+    from pyarrow import parquet  # noqa: PLC0415
+
+    try:
+        parquet.read_metadata(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        cause = re.sub(r"\s+", " ", str(error))[:120]
+        hint = "is it complete? write files elsewhere and move them into place once they are"
+        msg = f"the file cannot be read as parquet: {cause}"
+        return SourceError(msg, {"file": path}, code="TG204", where=path, hint=hint)
+    return None

@@ -1,0 +1,107 @@
+"""Types between Arrow and Polars, and strict conversions of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from tidegate.engines.base import ColumnCast
+
+
+_BOOLEAN_WORDS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "0"), False),
+}
+
+
+@lru_cache(maxsize=1024)
+def polars_type(dtype: pa.DataType) -> pl.DataType:
+    """Return the Polars type of an Arrow type."""
+    frame = pl.from_arrow(pa.schema([("column", dtype)]).empty_table())
+    return frame.schema["column"] if isinstance(frame, pl.DataFrame) else frame.dtype
+
+
+def arrow_schema(schema: Mapping[str, pl.DataType]) -> dict[str, pa.DataType]:
+    """Return the columns in Arrow types, with 32-bit offsets: the offset width is no property of the data."""
+    return {column: _arrow_type(dtype) for column, dtype in schema.items()}
+
+
+@lru_cache(maxsize=1024)
+def _arrow_type(dtype: pl.DataType) -> pa.DataType:
+    match dtype:
+        case pl.String() | pl.Categorical() | pl.Enum():
+            return pa.string()
+        case pl.Binary():
+            return pa.binary()
+        case pl.List(inner=inner) | pl.Array(inner=inner):
+            return pa.list_(_arrow_type(inner))
+        case pl.Struct(fields=fields):
+            return pa.struct([(field.name, _arrow_type(field.dtype)) for field in fields])
+        case _:
+            return pl.Series("column", [], dtype=dtype).to_arrow().type
+
+
+def cast_expression(column: str, dtype: pl.DataType, cast: ColumnCast, *, strict: bool = True) -> pl.Expr:
+    """Return the conversion of a column; a value that does not fit fails the run, or is NULL when not `strict`."""
+    target = polars_type(cast.type)
+    value = _converted(pl.col(column), dtype, target, cast, strict=strict)
+    if cast.default is not None and strict:
+        text = pl.lit(str(cast.default))
+        value = value.fill_null(_parsed(text, target, None, strict=True) if _is_time(target) else text.cast(target))
+    return value.alias(column)
+
+
+def _converted(value: pl.Expr, dtype: pl.DataType, target: pl.DataType, cast: ColumnCast, *, strict: bool) -> pl.Expr:
+    if dtype == target:
+        return value
+    if isinstance(dtype, pl.String):
+        if _is_time(target):
+            return _parsed(value, target, cast.format, strict=strict)
+        if isinstance(target, pl.Boolean):
+            lowered = value.str.to_lowercase().str.strip_chars()
+            if strict:
+                return lowered.replace_strict(_BOOLEAN_WORDS, return_dtype=pl.Boolean)
+            return lowered.replace_strict(_BOOLEAN_WORDS, default=None, return_dtype=pl.Boolean)
+        if target.is_numeric():
+            value = value.str.strip_chars()
+    if dtype.is_float() and target.is_integer():
+        return _whole(value, target, strict=strict)
+    if isinstance(dtype, pl.Datetime) and isinstance(target, pl.Datetime) and target.time_zone and not dtype.time_zone:
+        zoned = value.dt.replace_time_zone(cast.time_zone or "UTC", ambiguous="earliest", non_existent="raise")
+        return zoned.dt.convert_time_zone(target.time_zone).dt.cast_time_unit(target.time_unit)
+    return value.cast(target, strict=strict)
+
+
+def _whole(value: pl.Expr, target: pl.DataType, *, strict: bool) -> pl.Expr:
+    """Convert floats to integers; a fraction does not fit, where a plain cast would cut it off."""
+    whole = pl.when(value == value.round()).then(value).cast(target, strict=strict)
+    return whole if not strict else value.map_batches(_refuse_fractions, is_elementwise=True).cast(target)
+
+
+def _refuse_fractions(values: pl.Series) -> pl.Series:
+    fractions = values.filter((values != values.round()) | values.is_nan())
+    if fractions.len():
+        msg = f"conversion from `{values.dtype}` to integer failed in column '{values.name}': [{fractions[0]}]"
+        raise pl.exceptions.InvalidOperationError(msg)
+    return values
+
+
+def _is_time(dtype: pl.DataType) -> bool:
+    return isinstance(dtype, pl.Datetime | pl.Date | pl.Time)
+
+
+def _parsed(value: pl.Expr, target: pl.DataType, format_: str | None, *, strict: bool) -> pl.Expr:
+    match target:
+        case pl.Date():
+            return value.str.to_date(format_, strict=strict)
+        case pl.Time():
+            return value.str.to_time(format_, strict=strict)
+        case pl.Datetime(time_unit=unit, time_zone=zone):
+            return value.str.to_datetime(format_, time_unit=unit, time_zone=zone, strict=strict)
+        case _:
+            raise AssertionError(target)

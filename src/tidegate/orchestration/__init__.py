@@ -1,0 +1,1 @@
+"""Orchestration: plans dataflows, runs them, and records what happened."""

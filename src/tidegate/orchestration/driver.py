@@ -1,0 +1,408 @@
+"""The driver: runs dataflows, and records what happened to each."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from tidegate.engines import BaseEngine, engine_registry
+from tidegate.engines.polars_errors import translate
+from tidegate.errors import ConfigurationError, LeaseHeldError, TidegateError
+from tidegate.metadata import BaseMetadataProvider, FileMetadata
+from tidegate.models import ColumnCaseMode, Connection, DataFlow, RunConfig
+from tidegate.orchestration.job_distributor import JobDistributor
+from tidegate.orchestration.parallel_executor import ParallelExecutor
+from tidegate.orchestration.planner import Planner
+from tidegate.orchestration.retry_handler import RetryHandler
+from tidegate.orchestration.runner import DestinationLocks, Outcome, Runner, rendered
+from tidegate.platforms import BasePlatform, platform_registry
+from tidegate.reporting import (
+    ErrorReport,
+    EventStream,
+    ExecutionResult,
+    RunFinished,
+    RunStarted,
+    Sink,
+    UnitReport,
+)
+from tidegate.reporting.events import UnitFinished, UnitProgress, UnitStarted
+from tidegate.secrets import (
+    BaseSecretProvider,
+    EnvSecretProvider,
+    install_secret_filter,
+    registered_resolver,
+    resolve_secrets,
+)
+from tidegate.state import SQLiteStateStore, StateStore
+from tidegate.state.lease import Heartbeat
+
+if TYPE_CHECKING:
+    from tidegate.orchestration.stages import UnitPlan
+
+STATE_FOLDER = ".tidegate"
+
+
+class Driver:
+    """Runs dataflows: plans each against the present state, loads it, commits it once, and records it.
+
+    A driver may run several times, and several dataflows at the same time. Use it as a context manager, or call
+    :meth:`close`.
+
+    Args:
+        engine: What evaluates the frames.
+        platform: Where bytes live; the local file system when not given.
+        metadata_provider: Where dataflows are declared; not needed when they are given to :meth:`run`.
+        state: Where positions are kept; `.tidegate/state.db` in the project folder when not given.
+        config: Options of the run.
+        secret_provider: Resolves secrets in connections; environment variables when not given.
+        sinks: Who listens to events.
+        root: The project folder; that of the metadata, or the working directory, when not given.
+    """
+
+    def __init__(
+        self,
+        engine: BaseEngine,
+        platform: BasePlatform | None = None,
+        metadata_provider: BaseMetadataProvider | None = None,
+        *,
+        state: StateStore | None = None,
+        config: RunConfig | None = None,
+        secret_provider: BaseSecretProvider | None = None,
+        sinks: Iterable[Sink] = (),
+        root: str | Path | None = None,
+    ) -> None:
+        self.engine = engine
+        self.platform = platform or platform_registry.get("local")
+        self.metadata_provider = metadata_provider
+        self.config = config or RunConfig()
+        self.root = Path(root or (metadata_provider.root if metadata_provider else Path.cwd())).absolute()
+        self.state = state or SQLiteStateStore(self.root / STATE_FOLDER / "state.db")
+        self._distributor = JobDistributor(self.config.job_num, self.config.job_index)
+        self._secret_provider = secret_provider or EnvSecretProvider()
+        self._events = EventStream(sinks)
+        self._heartbeat = Heartbeat(self.state)
+        self._locks = DestinationLocks()
+        self._closed = False
+        install_secret_filter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the heartbeat, the event stream and the connections to the state store. May be called again."""
+        if not self._closed:
+            self._closed = True
+            self._heartbeat.close()
+            self._events.close()
+            self.state.close()
+
+    def load_dataflows(
+        self,
+        stage: str | list[str] | None = None,
+        active_only: bool = True,  # noqa: FBT001, FBT002 - the seed's signature
+        attach_schema_hints: bool = True,  # noqa: FBT001, FBT002 - the seed's signature
+        *,
+        names: Sequence[str] | None = None,
+    ) -> list[DataFlow]:
+        """Return the dataflows of this job, from the metadata.
+
+        Args:
+            stage: A stage, several separated by commas, or a list of them; all when not given.
+            active_only: Leave out inactive dataflows.
+            attach_schema_hints: Attach the shared schema hints of the source tables.
+            names: Only the dataflows of these names.
+
+        Raises:
+            MetadataError: the metadata do not hold, or the stage or name is unknown.
+        """
+        if self.metadata_provider is None:
+            msg = "no metadata: neither a metadata provider nor dataflows were given"
+            raise ConfigurationError(msg, hint="create_driver(metadata_provider='tidegate.yaml')")
+        flows = self.metadata_provider.get_dataflows(
+            stage, names=names, active_only=active_only, attach_schema_hints=attach_schema_hints
+        )
+        return self._distributor.filter_dataflows(flows, active_only=active_only)
+
+    def plan(
+        self,
+        stage: str | list[str] | None = None,
+        dataflows: Sequence[DataFlow] | None = None,
+        *,
+        names: Sequence[str] | None = None,
+    ) -> list[tuple[DataFlow, UnitPlan | TidegateError]]:
+        """Return what a run would do now: per dataflow its plan, or why there is none. Changes nothing."""
+        flows = list(dataflows) if dataflows is not None else self.load_dataflows(stage, names=names)
+        planner = Planner(state=self.state, platform=self.platform)
+        plans: list[tuple[DataFlow, UnitPlan | TidegateError]] = []
+        for flow in flows:
+            try:
+                plans.append((flow, planner.plan(flow)))
+            except Exception as error:  # noqa: BLE001 - a plan that fails is what is planned
+                plans.append((flow, translate(error)))
+        return plans
+
+    def run(
+        self,
+        stage: str | list[str] | None = None,
+        dataflows: Sequence[DataFlow] | None = None,
+        column_name_mode: ColumnCaseMode | str = ColumnCaseMode.LOWER,
+        *,
+        names: Sequence[str] | None = None,
+    ) -> ExecutionResult:
+        """Run dataflows; the same as :meth:`run_dataflow`."""
+        return self.run_dataflow(stage, dataflows, column_name_mode, names=names)
+
+    def run_dataflow(
+        self,
+        stage: str | list[str] | None = None,
+        dataflows: Sequence[DataFlow] | None = None,
+        column_name_mode: ColumnCaseMode | str = ColumnCaseMode.LOWER,
+        *,
+        names: Sequence[str] | None = None,
+    ) -> ExecutionResult:
+        """Run the dataflows of this job: read, transform, commit.
+
+        A dataflow that fails leaves its source, destination and position as they were; the others go on.
+
+        Args:
+            stage: A stage, several separated by commas, or a list of them; all when not given.
+            dataflows: These dataflows, instead of those of the metadata.
+            column_name_mode: How column names are written: `lower` or `snake`.
+            names: Only the dataflows of these names.
+
+        Raises:
+            MetadataError: the metadata do not hold, or the stage or name is unknown. Nothing was run.
+        """
+        mode = ColumnCaseMode(column_name_mode)
+        flows = self.load_dataflows(stage, names=names) if dataflows is None else self._mine(dataflows)
+        flows = self._with_secrets(flows)
+        run_id = uuid.uuid4().hex
+        run = _Run(self, run_id, mode)
+        self._events.emit(
+            RunStarted(run_id=run_id, units=tuple((flow.name, flow.stage, _place(flow)) for flow in flows))
+        )
+        executor = ParallelExecutor(self.config.max_workers, self.config.stop_on_error)
+        result = executor.execute_with_groups(self._distributor.group_dataflows(flows), run.unit)
+        result = self._with_unstarted(result, flows, run_id)
+        self._events.emit(RunFinished(result=result))
+        return result
+
+    def _mine(self, dataflows: Sequence[DataFlow]) -> list[DataFlow]:
+        return self._distributor.filter_dataflows(dataflows)
+
+    def _with_secrets(self, flows: Sequence[DataFlow]) -> list[DataFlow]:
+        """Return the dataflows with their connections' secrets in place; the declared connections keep references."""
+        resolved: dict[int, Connection] = {}
+
+        def with_secrets(connection: Connection | None) -> Connection | None:
+            if connection is None or not connection.secrets_ref:
+                return connection
+            if id(connection) not in resolved:
+                copy = connection.with_resolved()
+                resolve_secrets(copy, self._secret_provider, resolver_lookup=registered_resolver)
+                resolved[id(connection)] = copy
+            return resolved[id(connection)]
+
+        return [
+            flow.model_copy(
+                update={
+                    side: end.model_copy(update={"connection": with_secrets(end.connection)})
+                    for side, end in (("source", flow.source), ("destination", flow.destination))
+                    if end.connection is not None and end.connection.secrets_ref
+                }
+            )
+            for flow in flows
+        ]
+
+    def _with_unstarted(self, result: ExecutionResult, flows: Sequence[DataFlow], run_id: str) -> ExecutionResult:
+        """Return the result in the dataflows' order, with those that `stop_on_error` kept from starting as skipped."""
+        done = {unit.name: unit for unit in result.units}
+        now = datetime.now(UTC)
+        units = [
+            done.get(flow.name)
+            or replace(
+                _blank_report(flow, run_id, now), status="skipped", detail="not started: an earlier dataflow failed"
+            )
+            for flow in flows
+        ]
+        return ExecutionResult.from_units(units, run_id=run_id, duration_seconds=result.duration_seconds)
+
+
+class _Run:
+    """One run: carries out units, each under its lease, and records them."""
+
+    def __init__(self, driver: Driver, run_id: str, mode: ColumnCaseMode) -> None:
+        self._driver = driver
+        self._run_id = run_id
+        self._planner = Planner(state=driver.state, platform=driver.platform)
+        self._runner = Runner(
+            engine=driver.engine,
+            state=driver.state,
+            run_id=run_id,
+            scratch_root=str(driver.root / STATE_FOLDER / "scratch"),
+            column_name_mode=mode,
+            locks=driver._locks,
+        )
+
+    def unit(self, flow: DataFlow) -> UnitReport:
+        """Run one dataflow to its end, and return what happened. Never raises for a failure of the dataflow."""
+        config = self._driver.config
+        retry = flow.retry or config
+        handler = RetryHandler(retry.retry_count, retry.retry_delay)
+        report = _blank_report(flow, self._run_id, datetime.now(UTC))
+        attempt = 0
+
+        def once() -> UnitReport:
+            nonlocal attempt
+            attempt += 1
+            self._emit_started(flow, attempt)
+            return self._attempt(flow, report)
+
+        try:
+            finished, attempts = handler.execute(once)
+            finished = replace(finished, attempts=attempts)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other dataflows go on
+            finished = replace(
+                report,
+                ended_at=datetime.now(UTC),
+                attempts=attempt,
+                error=ErrorReport.from_exception(error),
+                detail=f"lease: {error.message}" if isinstance(error, LeaseHeldError) else None,
+            )
+            with suppress(TidegateError):  # the store may be what failed
+                self._driver.state.finish(None, finished.to_dict())
+        self._driver._events.emit(UnitFinished(report=finished))
+        return finished
+
+    def _attempt(self, flow: DataFlow, report: UnitReport) -> UnitReport:
+        """Plan and load under the flow's lease; on success the report is recorded with the lease's release."""
+        driver = self._driver
+        lease = driver.state.acquire(flow.dataflow_id)
+        driver._heartbeat.add(lease)
+        released = False
+        try:
+            outcome, before = self._load(flow, lease)
+            finished = replace(
+                report,
+                status="succeeded",
+                ended_at=datetime.now(UTC),
+                position_before=before,
+                **rendered(outcome),
+            )
+            driver.state.finish(lease, finished.to_dict())
+            released = True
+            return finished
+        except TidegateError:
+            raise
+        except Exception as error:
+            raise translate(error) from error
+        finally:
+            driver._heartbeat.remove(lease)
+            if not released:
+                with suppress(TidegateError):
+                    driver.state.release(lease)
+
+    def _load(self, flow: DataFlow, lease: Any) -> tuple[Outcome, str]:
+        def progress(phase: Any, rows_in: int | None, rows_out: int | None) -> None:
+            self._driver._events.emit(
+                UnitProgress(
+                    run_id=self._run_id,
+                    dataflow_id=flow.dataflow_id,
+                    name=flow.name,
+                    phase=phase,
+                    rows_in=rows_in,
+                    rows_out=rows_out,
+                )
+            )
+
+        progress("planning", None, None)
+        plan = self._planner.plan(flow, recover=True)
+        return self._runner.run(plan, lease, progress), plan.state.position.render()
+
+    def _emit_started(self, flow: DataFlow, attempt: int) -> None:
+        self._driver._events.emit(
+            UnitStarted(
+                run_id=self._run_id,
+                dataflow_id=flow.dataflow_id,
+                name=flow.name,
+                stage=flow.stage,
+                destination=_place(flow),
+                attempt=attempt,
+            )
+        )
+
+
+def create_driver(
+    engine: str | BaseEngine = "polars",
+    platform: str | BasePlatform = "local",
+    metadata_provider: str | Path | BaseMetadataProvider | None = None,
+    *,
+    profile: str | None = None,
+    variables: Mapping[str, Any] | None = None,
+    state: StateStore | None = None,
+    secret_provider: BaseSecretProvider | None = None,
+    sinks: Iterable[Sink] = (),
+    root: str | Path | None = None,
+    config: RunConfig | None = None,
+    **options: Any,
+) -> Driver:
+    """Return a driver.
+
+    Args:
+        engine: An engine, or its name.
+        platform: A platform, or its name.
+        metadata_provider: A metadata provider, or the path of a metadata file or project folder.
+        profile: Name of the metadata profile.
+        variables: Values that win over the declared variables.
+        state: Where positions are kept; `.tidegate/state.db` in the project folder when not given.
+        secret_provider: Resolves secrets in connections.
+        sinks: Who listens to events.
+        root: The project folder.
+        config: Options of the run.
+        **options: Single options of the run (:class:`~tidegate.models.RunConfig`): `max_workers`, `job_num`, ...
+
+    Example:
+        >>> from tidegate import create_driver
+        >>> with create_driver(metadata_provider="tidegate.yaml") as driver:  # doctest: +SKIP
+        ...     result = driver.run(stage="bronze")
+    """
+    if isinstance(metadata_provider, str | Path):
+        metadata_provider = FileMetadata(metadata_provider, profile=profile, variables=variables)
+    base = config or RunConfig()
+    return Driver(
+        engine_registry.get_or_create(engine) if isinstance(engine, str) else engine,
+        platform_registry.get_or_create(platform) if isinstance(platform, str) else platform,
+        metadata_provider,
+        state=state,
+        config=RunConfig.model_validate({**base.model_dump(), **options}),
+        secret_provider=secret_provider,
+        sinks=sinks,
+        root=root,
+    )
+
+
+def _blank_report(flow: DataFlow, run_id: str, now: datetime) -> UnitReport:
+    return UnitReport(
+        run_id=run_id,
+        dataflow_id=flow.dataflow_id,
+        name=flow.name,
+        stage=flow.stage,
+        load_type=flow.destination.load_type,
+        source=flow.source.path or flow.source.connection_name,
+        destination=_place(flow),
+        status="failed",
+        started_at=now,
+        ended_at=now,
+    )
+
+
+def _place(flow: DataFlow) -> str:
+    return flow.destination.path or flow.destination.table

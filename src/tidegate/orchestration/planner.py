@@ -1,0 +1,150 @@
+"""The planner: what a dataflow would do now, found without changing anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tidegate.destinations import BaseTable, strategy_registry, table_registry
+from tidegate.errors import ConfigurationError, WatermarkError
+from tidegate.orchestration.stages import (
+    CommitLoad,
+    Idle,
+    KeepSourceRows,
+    Meter,
+    Read,
+    Recover,
+    Stage,
+    Transform,
+    UnitPlan,
+    Write,
+)
+from tidegate.sources import source_registry
+from tidegate.state import FlowState, StateStore
+from tidegate.transformers import BaseTransformer, transformer_registry
+from tidegate.transformers.base import METER_ORDER
+
+if TYPE_CHECKING:
+    from tidegate.destinations.commit import Snapshot
+    from tidegate.models import Connection, DataFlow
+    from tidegate.platforms import BasePlatform
+    from tidegate.sources import ReadPlan
+
+REPLACING_LOAD_TYPES = frozenset({"overwrite", "full_load"})
+"""Load types that read all of their source every time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planner:
+    """Plans dataflows against the present state of their source, destination and position."""
+
+    state: StateStore
+    platform: BasePlatform
+
+    def plan(self, flow: DataFlow, *, recover: bool = False) -> UnitPlan:
+        """Return what a load of the dataflow would do now.
+
+        Args:
+            flow: The dataflow.
+            recover: Let the destination finish first what a process that died after its commit had begun.
+
+        Raises:
+            TidegateError: source, destination or state are not fit for a load.
+        """
+        table = table_of(flow, self.platform)
+        if recover:
+            table.recover()
+        snapshot = table.snapshot()
+        known = self.state.read(flow.dataflow_id) or FlowState(dataflow_id=flow.dataflow_id, name=flow.name)
+        current = _recovered(replace(known, name=flow.name), table, snapshot)
+        source = source_registry.load(_format(flow.source.connection, "source"))(flow, self.platform)
+        everything = flow.destination.load_type in REPLACING_LOAD_TYPES
+        read = source.plan(current.position, everything=everything)
+        stages: list[Stage] = [] if current is known or current.origin != "recovered" else [Recover(state=current)]
+        if read.nothing_new and snapshot.version is not None:
+            stages.append(Idle(plan=read, reason=read.nothing_new))
+        else:
+            stages += _load_stages(flow, read, table, snapshot, current)
+        return UnitPlan(
+            flow=flow,
+            state=current,
+            source=source,
+            table=table,
+            snapshot=snapshot,
+            stages=tuple(stages),
+            notes=read.notes,
+        )
+
+
+def table_of(flow: DataFlow, platform: BasePlatform) -> BaseTable:
+    """Return the physical destination of a dataflow."""
+    return table_registry.load(_format(flow.destination.connection, "destination"))(flow, platform)
+
+
+def transformers_of(flow: DataFlow) -> list[tuple[str, type[BaseTransformer], str]]:
+    """Return the transformers that do something for this dataflow, in their order: plugin name, class, description."""
+    plugins = ((name, transformer_registry.load(name)) for name in transformer_registry.list_plugins())
+    active = [(name, plugin, detail) for name, plugin in plugins if (detail := plugin.describe(flow)) is not None]
+    return sorted(active, key=lambda step: (step[1].order, step[0]))
+
+
+def _load_stages(
+    flow: DataFlow, read: ReadPlan, table: BaseTable, snapshot: Snapshot, current: FlowState
+) -> list[Stage]:
+    steps = [
+        (plugin.order, Transform(plugin=name, name=plugin.name, detail=detail))
+        for name, plugin, detail in transformers_of(flow)
+    ]
+    metered = Meter(columns=flow.source.watermark_columns, start=dict(read.position.watermark))
+    condition = flow.source.filter_expression
+    load_type = flow.destination.load_type
+    return [
+        Read(plan=read),
+        *(step for order, step in steps if order < METER_ORDER),
+        *([KeepSourceRows(expression=condition)] if condition else []),
+        metered,
+        *(step for order, step in steps if order >= METER_ORDER),
+        Write(
+            load_type=load_type,
+            place=table.place,
+            detail=strategy_registry.load(load_type).describe(flow),
+            creates=snapshot.version is None,
+            partition_by=snapshot.partition_by or tuple(part.column for part in flow.destination.partitions),
+        ),
+        CommitLoad(sequence=current.sequence + 1),
+    ]
+
+
+def _recovered(known: FlowState, table: BaseTable, snapshot: Snapshot) -> FlowState:
+    """Return the state, taken from the destination when that is ahead.
+
+    Raises:
+        WatermarkError: the destination is behind: it was restored, or made anew (TG506).
+    """
+    committed = snapshot.sequences(known.dataflow_id)
+    if committed == known.sequence:
+        return known
+    if committed < known.sequence:
+        msg = (
+            f"the destination {table.place} knows {committed or 'no'} load{'s' if committed > 1 else ''} of this "
+            f"dataflow, the state store {known.sequence}: it was replaced or restored since"
+        )
+        hint = f"`tidegate state rebuild --flow {known.name}` takes the destination's word, and rows load again from there"
+        raise WatermarkError(msg, code="TG506", where=table.place, hint=hint)
+    commit = table.last_commit(known.dataflow_id)
+    if commit is None or commit.sequence != committed:
+        msg = f"commit {committed} of this dataflow was not found in {table.place}"
+        hint = "`tidegate state set FLOW COLUMN=VALUE` tells where it stands"
+        raise WatermarkError(msg, code="TG408", where=table.place, hint=hint)
+    return replace(
+        known, sequence=commit.sequence, position=commit.position, run_id=commit.run_id, origin="recovered"
+    )
+
+
+def _format(connection: Connection | None, side: str) -> str:
+    if connection is None or connection.format is None:
+        msg = f"the {side} has no connection with a format"
+        raise ConfigurationError(msg, hint="load dataflows through a metadata provider, or give `connection=`")
+    return connection.format
+
+

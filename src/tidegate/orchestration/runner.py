@@ -1,0 +1,258 @@
+"""The runner: the visitor that does what the stages of a plan say."""
+
+from __future__ import annotations
+
+import os
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from tidegate.destinations import Commit, LoadStrategy, strategy_registry
+from tidegate.destinations.commit import commit_change
+from tidegate.engines.base import ColumnCast
+from tidegate.engines.meter import Cursor
+from tidegate.engines.meter import Meter as RowMeter
+from tidegate.errors import WatermarkError
+from tidegate.expressions.sql import parse_expression
+from tidegate.orchestration.planner import REPLACING_LOAD_TYPES
+from tidegate.orchestration.stages import (
+    CommitLoad,
+    Idle,
+    KeepSourceRows,
+    Meter,
+    Read,
+    Recover,
+    Stage,
+    Transform,
+    UnitPlan,
+    Write,
+)
+from tidegate.state.position import fingerprint
+from tidegate.transformers import TransformContext, transformer_registry
+from tidegate.transformers.column_names import final_names
+
+if TYPE_CHECKING:
+    from tidegate.engines.base import BaseEngine, Frame, Written
+    from tidegate.models import ColumnCaseMode
+    from tidegate.sources import OpenRead, ReadPlan
+    from tidegate.state import FlowState, Lease, Position, StateStore
+
+Progress = Callable[[str, int | None, int | None], None]
+"""Called with the phase, the rows read and the rows written so far."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What a unit has done."""
+
+    rows_in: int = 0
+    rows_out: int = 0
+    rows_updated: int | None = None
+    files_read: int | None = None
+    files_skipped: int | None = None
+    bytes_written: int = 0
+    sequence: int | None = None
+    position: Position | None = None
+    detail: str | None = None
+
+
+class DestinationLocks:
+    """One lock for each physical destination: loads of one process that write it take turns at the commit."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def of(self, place: str) -> threading.Lock:
+        """Return the lock of a destination."""
+        with self._lock:
+            return self._locks.setdefault(place, threading.Lock())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runner:
+    """Carries out plans. One instance serves all units of a run."""
+
+    engine: BaseEngine
+    state: StateStore
+    run_id: str
+    scratch_root: str
+    column_name_mode: ColumnCaseMode
+    locks: DestinationLocks
+
+    def run(self, plan: UnitPlan, lease: Lease, progress: Progress) -> Outcome:
+        """Carry out all stages of a plan.
+
+        Raises:
+            TidegateError: a stage failed. Source, destination and position are as before.
+        """
+        load = _Load(self, plan, lease, progress)
+        try:
+            for stage in plan.stages:
+                load.carry_out(stage)
+        finally:
+            load.clean_up()
+        return load.outcome
+
+
+class _Load:
+    """One plan under way."""
+
+    def __init__(self, runner: Runner, plan: UnitPlan, lease: Lease, progress: Progress) -> None:
+        self.outcome = Outcome()
+        self._runner = runner
+        self._plan = plan
+        self._lease = lease
+        self._progress = progress
+        self._engine = runner.engine
+        self._flow = plan.flow
+        flow_key = f"{fingerprint(plan.flow.dataflow_id):016x}"
+        self._load_id = f"tg-{flow_key}-{plan.state.sequence + 1:08d}-{uuid.uuid4().hex[:8]}"
+        self._scratch = os.path.join(runner.scratch_root, flow_key)
+        self._context = TransformContext(
+            flow=plan.flow,
+            engine=runner.engine,
+            run_id=runner.run_id,
+            started_at=datetime.now(UTC),
+            column_name_mode=runner.column_name_mode,
+            scratch=os.path.join(self._scratch, "steps"),
+        )
+        self._frame: Frame
+        self._read: ReadPlan
+        self._opened: OpenRead
+        self._cursor: Cursor
+        self._meter: RowMeter
+        self._strategy: LoadStrategy | None = None
+        self._written: Written
+        self._position: Position
+
+    def carry_out(self, stage: Stage) -> None:
+        match stage:
+            case Recover(state=state):
+                self._runner.state.write(self._lease, state)
+                self.outcome.detail = f"recovered load {state.sequence}"
+                self.outcome.position = state.position
+            case Idle(plan=read, reason=reason):
+                self._count_files(read)
+                self.outcome.position = self._plan.state.position
+                self.outcome.detail = "; ".join(filter(None, (self.outcome.detail, reason)))
+            case Read(plan=read):
+                self._open(read)
+            case KeepSourceRows(expression=expression):
+                self._frame = self._engine.where(self._frame, parse_expression(expression))
+            case Meter():
+                self._metered()
+            case Transform(plugin=plugin):
+                self._frame = transformer_registry.get(plugin).transform(self._frame, self._context)
+            case Write(load_type=load_type):
+                self._write(load_type)
+            case CommitLoad(sequence=sequence):
+                self._commit(sequence)
+
+    def clean_up(self) -> None:
+        """Remove what is not part of a commit."""
+        with suppress(OSError):
+            self._plan.table.platform.remove(self._scratch)
+        if self._strategy is not None:
+            with suppress(Exception):
+                self._strategy.remove_uncommitted()
+
+    def _open(self, read: ReadPlan) -> None:
+        self._progress("reading", None, None)
+        self._plan.table.platform.remove(self._scratch)  # left by a run of this flow that was killed
+        self._read = read
+        self._opened = self._plan.source.open(read, self._engine)
+        self._frame = self._opened.frame
+        self._count_files(read)
+
+    def _count_files(self, read: ReadPlan) -> None:
+        about = read.describe()
+        self.outcome.files_read, self.outcome.files_skipped = about.get("files"), about.get("files skipped")
+
+    def _metered(self) -> None:
+        appends = self._flow.destination.load_type == "append"
+        remembers = self._flow.destination.load_type not in REPLACING_LOAD_TYPES
+        self._cursor = Cursor(
+            columns=self._opened.cursor_columns,
+            watermark=self._read.position.watermark,
+            lag=self._flow.source.watermark_lag,
+            seen=self._read.position.seen_rows,
+            hashed_columns=self._opened.hashed_columns if remembers else (),
+            must_remember=appends,
+        )
+        self._meter = RowMeter(self._cursor, lambda rows: self._progress("writing", rows, None))
+        self._frame = self._engine.metered(self._frame, self._meter)
+
+    def _write(self, load_type: str) -> None:
+        table, snapshot = self._plan.table, self._plan.snapshot
+        replaces = load_type in REPLACING_LOAD_TYPES
+        columns = self._engine.schema(self._frame)
+        fitted = table.fitted(columns, replace(snapshot, columns={}) if replaces else snapshot)
+        casts = {column: ColumnCast(type=dtype) for column, dtype in fitted.items() if dtype != columns[column]}
+        frame = self._engine.cast(self._frame, casts) if casts else self._frame
+        keys = final_names(self._flow.destination.merge_keys, self._flow, self._context.column_name_mode, columns)
+        self._strategy = strategy_registry.load(load_type)(
+            table=table, engine=self._engine, keys=tuple(keys), load_id=self._load_id, scratch=self._scratch
+        )
+        try:
+            self._written = self._strategy.write(frame, snapshot)
+        except Exception as error:
+            better = self._plan.source.explain(error, self._read, self._opened)
+            raise better from error
+        reading = self._meter.reading()
+        self._position = self._plan.source.finish(self._read, self._opened, self._cursor, reading)
+        self.outcome.rows_in, self.outcome.rows_out = reading.rows, self._written.rows
+        self.outcome.bytes_written = self._written.size
+        self._progress("committing", reading.rows, self._written.rows)
+
+    def _commit(self, sequence: int) -> None:
+        state = replace(self._plan.state, position=self._position, run_id=self._runner.run_id, origin="read")
+        replaces = self._flow.destination.load_type in REPLACING_LOAD_TYPES
+        if self._written.rows or replaces or self._plan.snapshot.version is None:
+            state = replace(state, sequence=sequence, origin="commit")
+            self._commit_to_table(sequence)
+        try:
+            self._runner.state.write(self._lease, state)
+        except WatermarkError as error:
+            if state.origin != "commit":
+                raise
+            self.outcome.detail = f"committed; the next run recovers the position ({error.message})"
+        self.outcome.position = self._position
+        self.outcome.sequence = state.sequence
+
+    def _commit_to_table(self, sequence: int) -> None:
+        assert self._strategy is not None  # noqa: S101 - planned before the commit
+        if not self._runner.state.holds(self._lease):
+            msg = f"the lease of dataflow {self._flow.name!r} was taken over by another process; nothing was changed"
+            raise WatermarkError(msg, code="TG503", hint="the process that took it over goes on; run again later")
+        commit = Commit(
+            dataflow_id=self._flow.dataflow_id,
+            name=self._flow.name,
+            sequence=sequence,
+            run_id=self._runner.run_id,
+            load_id=self._load_id,
+            load_type=self._flow.destination.load_type,
+            position=self._position,
+        )
+        with self._runner.locks.of(self._flow.destination.destination_key):
+            change = commit_change(self._plan.table, self._strategy, commit, self._plan.snapshot)
+        self.outcome.rows_updated = change.rows_updated
+
+
+def rendered(outcome: Outcome) -> Mapping[str, Any]:
+    """Return the outcome as fields of a unit report."""
+    return {
+        "rows_in": outcome.rows_in,
+        "rows_out": outcome.rows_out,
+        "rows_updated": outcome.rows_updated,
+        "files_read": outcome.files_read,
+        "files_skipped": outcome.files_skipped,
+        "bytes_written": outcome.bytes_written,
+        "sequence": outcome.sequence,
+        "position_after": outcome.position.render() if outcome.position else None,
+        "detail": outcome.detail,
+    }

@@ -1,0 +1,96 @@
+"""The stages of a load: plain data that the planner makes and two visitors read.
+
+The explainer says what a stage will do, the runner does it. Both read the same list, so they cannot drift apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tidegate.destinations.commit import BaseTable, Snapshot
+    from tidegate.models import DataFlow
+    from tidegate.sources import BaseSource, ReadPlan
+    from tidegate.state import FlowState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recover:
+    """Take over the position that the destination says was committed: an earlier run died before it was stored."""
+
+    state: FlowState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Idle:
+    """Do nothing: the source holds nothing new."""
+
+    plan: ReadPlan
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """Open the source."""
+
+    plan: ReadPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepSourceRows:
+    """Keep the rows that meet the source's own condition."""
+
+    expression: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meter:
+    """Let through the rows past the position, and find the new one on the way."""
+
+    columns: tuple[str, ...]
+    start: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transform:
+    """Run one transformer."""
+
+    plugin: str
+    name: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Write:
+    """Run all of the above once, and write the rows where no reader sees them."""
+
+    load_type: str
+    place: str
+    detail: str
+    creates: bool
+    partition_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitLoad:
+    """Make the rows visible, with sequence and position, in one step; then store the position."""
+
+    sequence: int
+
+
+Stage = Recover | Idle | Read | KeepSourceRows | Meter | Transform | Write | CommitLoad
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitPlan:
+    """What one unit of work will do: its stages, and what they work on."""
+
+    flow: DataFlow
+    state: FlowState
+    """Where the flow stands, after recovery."""
+    source: BaseSource
+    table: BaseTable
+    snapshot: Snapshot
+    stages: tuple[Stage, ...]
+    notes: tuple[str, ...] = ()

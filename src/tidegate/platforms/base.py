@@ -1,0 +1,68 @@
+"""Where bytes live: the few things Tidegate asks of a file system or an object store."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from tidegate.registry import PluginRegistry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileInfo:
+    """One file. `modified_ns` is its modification time in nanoseconds since 1970, UTC."""
+
+    path: str
+    size: int
+    modified_ns: int
+
+
+class BasePlatform(ABC):
+    """A file system or object store. Paths are absolute.
+
+    Every method raises :class:`~tidegate.errors.PlatformError` (TG701) when access fails.
+    """
+
+    @abstractmethod
+    def file(self, path: str) -> FileInfo | None:
+        """Return the file at `path`, or None when there is none."""
+
+    @abstractmethod
+    def is_folder(self, path: str) -> bool:
+        """Tell whether `path` is a folder."""
+
+    @abstractmethod
+    def files_below(self, path: str) -> list[FileInfo]:
+        """Return all files below a folder, sorted by path. Names that start with ``.`` or ``_`` are hidden."""
+
+    @abstractmethod
+    def files_matching(self, pattern: str) -> list[FileInfo]:
+        """Return the files that a glob matches (``*``, ``?``, ``[]``, ``**``), sorted by path."""
+
+    @abstractmethod
+    def names_in(self, path: str) -> list[str]:
+        """Return the names in a folder, hidden ones too, sorted; none when the folder does not exist."""
+
+    @abstractmethod
+    def read(self, path: str) -> bytes:
+        """Return the content of a file."""
+
+    @abstractmethod
+    def put_if_absent(self, path: str, data: bytes) -> bool:
+        """Create the file with all of `data` in one atomic step, or return False when it exists."""
+
+    @abstractmethod
+    def make_folder(self, path: str) -> None:
+        """Create the folder and those above it, where they do not exist."""
+
+    @abstractmethod
+    def move(self, source: str, target: str) -> None:
+        """Rename a file within the store; the target is replaced."""
+
+    @abstractmethod
+    def remove(self, path: str) -> None:
+        """Remove a file or a folder with all below it; nothing happens when it does not exist."""
+
+
+platform_registry: PluginRegistry[BasePlatform] = PluginRegistry("tidegate.platforms", BasePlatform)
+platform_registry.register_lazy("local", "tidegate.platforms.local:LocalPlatform")

@@ -1,0 +1,114 @@
+"""The local file system."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tidegate.errors import PlatformError
+from tidegate.platforms.base import BasePlatform, FileInfo
+
+
+class LocalPlatform(BasePlatform):
+    """Files of this machine, or of what is mounted on it."""
+
+    def file(self, path: str) -> FileInfo | None:
+        """Return the file at `path`, or None when there is none."""
+        with _translated(path):
+            return _info(path) if os.path.isfile(path) else None
+
+    def is_folder(self, path: str) -> bool:
+        """Tell whether `path` is a folder."""
+        return os.path.isdir(path)
+
+    def files_below(self, path: str) -> list[FileInfo]:
+        """Return all files below a folder, sorted by path; hidden ones are left out."""
+        with _translated(path):
+            return sorted(_walk(path), key=lambda file: file.path)
+
+    def files_matching(self, pattern: str) -> list[FileInfo]:
+        """Return the files that a glob matches, sorted by path."""
+        with _translated(pattern):
+            paths = glob.glob(pattern, recursive=True)
+            return [_info(path) for path in sorted(paths) if os.path.isfile(path)]
+
+    def names_in(self, path: str) -> list[str]:
+        """Return the names in a folder, sorted; none when the folder does not exist."""
+        with _translated(path):
+            try:
+                return sorted(os.listdir(path))
+            except FileNotFoundError:
+                return []
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a file."""
+        with _translated(path):
+            return Path(path).read_bytes()
+
+    def put_if_absent(self, path: str, data: bytes) -> bool:
+        """Create the file through a hard link: all of it appears, or it exists already."""
+        draft = f"{path}.{uuid.uuid4().hex}.draft"
+        with _translated(path):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            try:
+                with open(draft, "xb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.link(draft, path)
+            except FileExistsError:
+                return False
+            finally:
+                Path(draft).unlink(missing_ok=True)
+            return True
+
+    def make_folder(self, path: str) -> None:
+        """Create the folder and those above it, where they do not exist."""
+        with _translated(path):
+            os.makedirs(path, exist_ok=True)
+
+    def move(self, source: str, target: str) -> None:
+        """Rename a file; the target is replaced."""
+        with _translated(target):
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            os.replace(source, target)
+
+    def remove(self, path: str) -> None:
+        """Remove a file or a folder with all below it; nothing happens when it does not exist."""
+        with _translated(path):
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            else:
+                Path(path).unlink(missing_ok=True)
+
+
+def _walk(path: str) -> Iterator[FileInfo]:
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if entry.name.startswith((".", "_")):
+                continue
+            if entry.is_dir():
+                yield from _walk(entry.path)
+            elif entry.is_file():
+                about = entry.stat()
+                yield FileInfo(path=entry.path, size=about.st_size, modified_ns=about.st_mtime_ns)
+
+
+def _info(path: str) -> FileInfo:
+    about = os.stat(path)
+    return FileInfo(path=path, size=about.st_size, modified_ns=about.st_mtime_ns)
+
+
+@contextmanager
+def _translated(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        msg = f"{error.strerror or error}: {error.filename or path}"
+        hint = "check that the path is right and that this user may read and write it"
+        raise PlatformError(msg, {"path": path}, hint=hint) from error

@@ -1,0 +1,88 @@
+"""What a source does: plan a read, open it, and say where it ended."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tidegate.registry import PluginRegistry
+from tidegate.state import Position
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tidegate.engines.base import BaseEngine, Frame
+    from tidegate.engines.meter import Cursor, Reading
+    from tidegate.models import DataFlow
+    from tidegate.platforms import BasePlatform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadPlan:
+    """What a read will do, known before it starts. Kinds of sources add their own fields."""
+
+    place: str
+    """What is read, as people write it."""
+    position: Position
+    """Where the read starts; the empty position for all of the source."""
+    nothing_new: str | None = None
+    """Why there is nothing to read, when there is not."""
+    notes: tuple[str, ...] = ()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the plan prints, as label → value."""
+        return {"read": self.place, "from": self.position.render()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRead:
+    """A read that can run: its frame, and the types in which columns come."""
+
+    frame: Frame
+    columns: Mapping[str, pa.DataType]
+    cursor_columns: tuple[str, ...] = ()
+    """Watermark columns that rows are filtered and recognised by."""
+    hashed_columns: tuple[str, ...] = field(default=())
+
+
+class BaseSource(ABC):
+    """One source of one dataflow."""
+
+    def __init__(self, flow: DataFlow, platform: BasePlatform) -> None:
+        self.flow = flow
+        self.platform = platform
+
+    @abstractmethod
+    def plan(self, position: Position, *, everything: bool) -> ReadPlan:
+        """Fix what will be read, without reading rows.
+
+        Args:
+            position: Where the dataflow stands.
+            everything: Read all of the source, as full loads do; the position only serves for types.
+
+        Raises:
+            SourceError: there is nothing at the place, or it cannot be read as it is.
+        """
+
+    @abstractmethod
+    def open(self, plan: ReadPlan, engine: BaseEngine) -> OpenRead:
+        """Return the planned rows as a frame that has not run yet."""
+
+    @abstractmethod
+    def finish(self, plan: ReadPlan, opened: OpenRead, cursor: Cursor, reading: Reading) -> Position:
+        """Return the position after the read, once it has run.
+
+        Raises:
+            SourceError: the source changed while it was read (TG207); the read does not count.
+        """
+
+    def explain(self, error: Exception, plan: ReadPlan, opened: OpenRead) -> Exception:  # noqa: ARG002 - a hook
+        """Return a better error for a failure while the frame ran: which file, which row. Called after failures."""
+        return error
+
+
+source_registry: PluginRegistry[BaseSource] = PluginRegistry("tidegate.sources", BaseSource)
+for _format in ("csv", "json", "jsonl", "parquet"):
+    source_registry.register_lazy(_format, "tidegate.sources.files:FileSource")

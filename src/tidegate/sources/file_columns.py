@@ -1,0 +1,149 @@
+"""Which columns and types the files of a read have, and whether they fit each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from tidegate.engines.base import FileFormat, FileGroup
+from tidegate.engines.polars_files import inspected_csv, inspected_json
+from tidegate.engines.polars_types import arrow_schema
+from tidegate.errors import SourceError
+from tidegate.expressions.data_type import describe_type
+
+Columns = dict[str, pa.DataType]
+
+
+def inspect_file(path: str, file_format: FileFormat, options: Mapping[str, Any]) -> Columns:
+    """Return the columns of one file with their types; inferred ones for text formats.
+
+    Raises:
+        SourceError: the file cannot be read as this format (TG204), or holds nothing (TG202).
+    """
+    try:
+        match file_format:
+            case "parquet":
+                schema: Mapping[str, pl.DataType] = pl.read_parquet_schema(path)
+            case "csv":
+                schema = inspected_csv(path, options)
+            case "json" | "jsonl":
+                schema = inspected_json(path, options, lines=file_format == "jsonl")
+    except pl.exceptions.NoDataError:
+        raise SourceError(f"the file is empty: {path}", {"file": path}, code="TG202") from None
+    except (pl.exceptions.PolarsError, OSError) as error:
+        cause = str(error).strip().splitlines()[0]
+        msg = f"the file cannot be read as {file_format}: {cause}"
+        hint = "is it complete? write files elsewhere and move them into place once they are"
+        raise SourceError(msg, {"file": path}, code="TG204", where=path, hint=hint) from error
+    columns = arrow_schema(schema)
+    # a column that is NULL throughout has no type of its own; text takes every later value
+    return {name: pa.string() if pa.types.is_null(dtype) else dtype for name, dtype in columns.items()}
+
+
+def check_columns(inspected: Mapping[str, Columns], known: Mapping[str, pa.DataType]) -> None:
+    """Refuse files that lack a column which earlier loads, or the first file, have.
+
+    Raises:
+        SourceError: a file has other columns (TG203).
+    """
+    if not inspected:
+        return
+    first, reference = next(iter(inspected.items()))
+    expected, origin = (list(known), "earlier loads") if known else (list(reference), first)
+    for path, columns in inspected.items():
+        missing = [column for column in expected if column not in columns]
+        if missing:
+            other = [column for column in columns if column not in expected]
+            msg = f"the file has other columns: {', '.join(missing)} missing"
+            if other:
+                msg += f", {', '.join(other)} unexpected"
+            hint = f"the columns so far, from {origin}: {', '.join(expected)}"
+            raise SourceError(msg, {"file": path, "columns": missing}, code="TG203", where=path, hint=hint)
+
+
+def resolve_types(
+    inspected: Mapping[str, Columns], known: Mapping[str, pa.DataType], declared: Mapping[str, pa.DataType]
+) -> Columns:
+    """Return the type of every column of the read: declared, else as in earlier loads, else found in the files.
+
+    Raises:
+        SourceError: a column has types in two files that have nothing in common (TG203).
+    """
+    resolved: Columns = {}
+    for path, columns in inspected.items():
+        for column, found in columns.items():
+            if column in declared:
+                resolved[column] = declared[column]
+            elif column in known:
+                resolved[column] = _kept(column, known[column], found, path)
+            else:
+                resolved[column] = _common(column, resolved.get(column, found), found, path)
+    return resolved
+
+
+def group_files(
+    inspected: Mapping[str, Columns], types: Columns, file_format: FileFormat, options: Mapping[str, Any]
+) -> tuple[FileGroup, ...]:
+    """Return the files in groups of equal columns, with the types in which the reader should take them."""
+    groups: dict[tuple[Any, ...], list[str]] = {}
+    read_as: dict[tuple[Any, ...], Columns] = {}
+    for path, columns in inspected.items():
+        taken = columns if file_format == "parquet" else {
+            column: _read_as(found, types[column], file_format) for column, found in columns.items()
+        }  # fmt: skip
+        key = tuple(taken.items())
+        groups.setdefault(key, []).append(path)
+        read_as[key] = taken
+    return tuple(
+        FileGroup(format=file_format, paths=tuple(paths), columns=read_as[key], options=options)
+        for key, paths in groups.items()
+    )
+
+
+def _read_as(found: pa.DataType, wanted: pa.DataType, file_format: FileFormat) -> pa.DataType:
+    """Return the type in which a text reader takes a column: the wanted one if it parses that itself."""
+    if file_format == "csv":
+        parsed = pa.types.is_integer(wanted) or pa.types.is_floating(wanted) or pa.types.is_string(wanted)
+        return wanted if parsed or (pa.types.is_boolean(wanted) and pa.types.is_boolean(found)) else pa.string()
+    return found
+
+
+def _family(dtype: pa.DataType) -> str:
+    if pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
+        return "number"
+    if pa.types.is_date(dtype) or pa.types.is_timestamp(dtype):
+        return "time"
+    if pa.types.is_struct(dtype) or pa.types.is_list(dtype):
+        return "nested"
+    return describe_type(dtype)
+
+
+def _kept(column: str, known: pa.DataType, found: pa.DataType, path: str) -> pa.DataType:
+    if _family(known) == _family(found) or pa.types.is_string(known):
+        return known
+    if pa.types.is_string(found):
+        return known  # text is parsed strictly: a value that does not fit is named with its row
+    raise _clash(column, known, found, path)
+
+
+def _common(column: str, one: pa.DataType, other: pa.DataType, path: str) -> pa.DataType:
+    if one == other:
+        return one
+    if _family(one) == _family(other):
+        try:
+            schema = pa.unify_schemas([pa.schema([(column, one)]), pa.schema([(column, other)])], promote_options="permissive")
+        except pa.ArrowException:
+            raise _clash(column, one, other, path) from None
+        return schema.field(column).type
+    if pa.types.is_string(one) or pa.types.is_string(other):
+        return pa.string()
+    raise _clash(column, one, other, path)
+
+
+def _clash(column: str, one: pa.DataType, other: pa.DataType, path: str) -> SourceError:
+    msg = f"column {column!r} is {describe_type(other)} in this file, but {describe_type(one)} before"
+    hint = f"declare its type: schema_hints: [{{column_name: {column}, data_type: ...}}]"
+    return SourceError(msg, {"file": path, "column": column}, code="TG203", where=path, hint=hint)

@@ -1,0 +1,186 @@
+"""Which files a source names, and which of them can hold something new."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+from urllib.parse import unquote
+
+from tidegate.errors import SourceError
+from tidegate.platforms import BasePlatform, FileInfo
+from tidegate.state import Position
+from tidegate.state.position import fingerprint
+from tidegate.state.watermark import Value
+
+SUFFIXES: Mapping[str, tuple[str, ...]] = {
+    "csv": (".csv", ".tsv", ".csv.gz", ".csv.zst"),
+    "json": (".json",),
+    "jsonl": (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".jsonl.zst"),
+    "parquet": (".parquet", ".pq"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The files of a source, sorted into those to read and those that show nothing new."""
+
+    read: tuple[FileInfo, ...]
+    unchanged: int = 0
+    """Files that were read before and have the same size and modification time."""
+    older_by_name: tuple[FileInfo, ...] = ()
+    """Files whose partition lies before the position."""
+    older_by_statistics: tuple[FileInfo, ...] = ()
+    """Parquet files whose statistics lie before the position."""
+    changed: tuple[FileInfo, ...] = ()
+    """Files to read that were read before, and have changed since."""
+
+    @property
+    def skipped(self) -> int:
+        """How many files are not read."""
+        return self.unchanged + len(self.older_by_name) + len(self.older_by_statistics)
+
+
+def list_files(platform: BasePlatform, path: str, file_format: str) -> list[FileInfo]:
+    """Return the files that `path` names: a file, a folder, a glob, or a name without its suffix.
+
+    Raises:
+        SourceError: there is nothing of that name (TG201), or a file is empty (TG202).
+    """
+    files = _named(platform, path, file_format)
+    for file in files:
+        if file.size == 0:
+            hint = "remove it, or wait until it is written; a file without rows still has its header or footer"
+            raise SourceError(f"the file is empty: {file.path}", {"file": file.path}, code="TG202", hint=hint)
+    return files
+
+
+def _named(platform: BasePlatform, path: str, file_format: str) -> list[FileInfo]:
+    if file := platform.file(path):
+        return [file]
+    if platform.is_folder(path):
+        return [file for file in platform.files_below(path) if file.path.lower().endswith(SUFFIXES[file_format])]
+    if glob.has_magic(path):
+        return platform.files_matching(path)
+    for suffix in SUFFIXES[file_format]:
+        if file := platform.file(path + suffix):
+            return [file]
+    parent, _, name = path.rpartition("/")
+    present = platform.names_in(parent) if platform.is_folder(parent) else []
+    there = f"; {parent} holds {', '.join(present[:5])}{' ...' if len(present) > 5 else ''}" if present else ""
+    hint = f"the path is {{base_path}}/{{schema_name}}/{{table}}: is `{name}` spelled as on disk?"
+    raise SourceError(f"no such file or folder: {path}{there}", {"file": path}, code="TG201", hint=hint)
+
+
+def seen_as(file: FileInfo) -> tuple[int, int]:
+    """Return the fingerprints under which a position remembers a file: its path, and its stamp."""
+    return fingerprint(file.path), fingerprint(file.size, file.modified_ns)
+
+
+def partition_values(path: str, root: str) -> dict[str, str | None]:
+    """Return the hive partition values in a file's path below `root`: `/year=2013/month=2/` has two."""
+    folders = path.removeprefix(root).split("/")[:-1]
+    pairs = (folder.partition("=") for folder in folders if "=" in folder)
+    return {
+        unquote(key): None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value) for key, _, value in pairs
+    }
+
+
+def select_files(
+    files: Sequence[FileInfo], position: Position, starts: Mapping[str, Value], root: str, file_format: str
+) -> Selection:
+    """Sort files into those that may hold something new and those that show they hold nothing.
+
+    Args:
+        files: All files of the source.
+        position: What was read before.
+        starts: Watermark column → value from which rows may be new; empty when rows have no watermark.
+        root: The source's folder, for partition values.
+        file_format: The files' format.
+    """
+    read, changed, by_name, by_statistics, unchanged = [], [], [], [], 0
+    for file in files:
+        path, stamp = seen_as(file)
+        if position.seen_files.get(path) == stamp:
+            unchanged += 1
+        elif starts and _partition_is_older(partition_values(file.path, root), starts):
+            by_name.append(file)
+        elif starts and file_format == "parquet" and _statistics_are_older(file.path, starts):
+            by_statistics.append(file)
+        else:
+            read.append(file)
+            if path in position.seen_files:
+                changed.append(file)
+    return Selection(
+        read=tuple(read),
+        unchanged=unchanged,
+        older_by_name=tuple(by_name),
+        older_by_statistics=tuple(by_statistics),
+        changed=tuple(changed),
+    )
+
+
+def _partition_is_older(values: Mapping[str, str | None], starts: Mapping[str, Value]) -> bool:
+    """Tell whether every watermark column is a partition whose value lies before the start."""
+    return all(_older(_like(values.get(column), start), start) for column, start in starts.items())
+
+
+def _like(text: str | None, start: Value) -> Any:
+    try:
+        match start:
+            case None | bool():
+                return None
+            case datetime():
+                value = datetime.fromisoformat(text or "")
+                return value.replace(tzinfo=UTC) if start.tzinfo and not value.tzinfo else value
+            case date():
+                return date.fromisoformat(text or "")
+            case int():
+                return int(text or "")
+            case str():
+                return text
+            case _:
+                return None
+    except ValueError:
+        return None
+
+
+def _older(value: Any, start: Value) -> bool:
+    try:
+        return value is not None and bool(value < start)
+    except TypeError:
+        return False
+
+
+def _statistics_are_older(path: str, starts: Mapping[str, Value]) -> bool:
+    """Tell whether the footer proves that every watermark column is set and before the start, in all row groups."""
+    return all(
+        bool(ranges) and all(nulls == 0 and _older(_zoned(top, start), start) for top, nulls in ranges)
+        for column, start in starts.items()
+        for ranges in [list(_column_ranges(path, column))]
+    )
+
+
+def _column_ranges(path: str, column: str) -> Iterator[tuple[Any, int | None]]:
+    import pyarrow as pa  # noqa: PLC0415
+    from pyarrow import parquet  # noqa: PLC0415
+
+    try:
+        footer = parquet.read_metadata(path)
+    except (pa.ArrowInvalid, OSError):
+        return  # the read itself will say what is wrong
+    names = [footer.schema.column(index).path for index in range(footer.num_columns)]
+    if column not in names:
+        return
+    for group in range(footer.num_row_groups):
+        statistics = footer.row_group(group).column(names.index(column)).statistics
+        usable = statistics is not None and statistics.has_min_max and statistics.has_null_count
+        yield (statistics.max, statistics.null_count) if usable else (None, None)
+
+
+def _zoned(value: Any, start: Value) -> Any:
+    if isinstance(value, datetime) and isinstance(start, datetime) and start.tzinfo and not value.tzinfo:
+        return value.replace(tzinfo=UTC)
+    return value

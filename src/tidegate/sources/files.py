@@ -1,0 +1,260 @@
+"""Files as a source: a file, a folder or a glob of csv, json, jsonl or parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, cast
+
+import pyarrow as pa
+
+from tidegate.engines.base import (
+    FILE_INFO_COLUMNS,
+    FILE_MODIFICATION_TIME,
+    FILE_NAME,
+    FILE_PATH,
+    FileFormat,
+    FileScan,
+)
+from tidegate.engines.meter import Cursor
+from tidegate.engines.polars_errors import locate
+from tidegate.errors import ConfigurationError, SourceError
+from tidegate.expressions.data_type import describe_type, parse_data_type
+from tidegate.models.options import READ_OPTIONS, named_options
+from tidegate.sources.base import BaseSource, OpenRead, ReadPlan
+from tidegate.sources.file_columns import Columns, check_columns, group_files, inspect_file, resolve_types
+from tidegate.sources.file_listing import Selection, list_files, partition_values, seen_as, select_files
+from tidegate.state import Position
+
+if TYPE_CHECKING:
+    from tidegate.engines.base import BaseEngine
+    from tidegate.engines.meter import Reading
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileReadPlan(ReadPlan):
+    """A read of files, fixed before it starts: files that come later are read the next time."""
+
+    root: str
+    format: FileFormat
+    selection: Selection
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the plan prints, as label → value."""
+        chosen = self.selection
+        return {
+            **ReadPlan.describe(self),
+            "format": self.format,
+            "files": len(chosen.read),
+            "bytes": sum(file.size for file in chosen.read),
+            "files skipped": chosen.skipped,
+            "unchanged": chosen.unchanged,
+            "older by name": len(chosen.older_by_name),
+            "older by statistics": len(chosen.older_by_statistics),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenFileRead(OpenRead):
+    """An open read of files; keeps the scan, to find the place of a failure."""
+
+    scan: FileScan
+
+
+class FileSource(BaseSource):
+    """Reads files. Each file is read once, unless it changes; rows are told apart by the watermark columns."""
+
+    def plan(self, position: Position, *, everything: bool) -> FileReadPlan:
+        """List the files, and leave out those that show nothing new."""
+        path = self.flow.source.path
+        if path is None:
+            msg = f"connection {self.flow.source.connection_name!r} has no base_path"
+            raise ConfigurationError(msg, code="TG119", hint="add configure.base_path to the connection")
+        file_format = cast("FileFormat", self.flow.source.connection.format)  # type: ignore[union-attr]
+        root = path if self.platform.is_folder(path) else path.rpartition("/")[0]
+        files = list_files(self.platform, path, file_format)
+        cursor = self._cursor(position)
+        if everything:
+            selection = Selection(read=tuple(files))
+        else:
+            starts = {column: start for column in cursor.columns if (start := cursor.start(column)) is not None}
+            selection = select_files(
+                files, position, starts if len(starts) == len(cursor.columns) else {}, root, file_format
+            )
+            self._refuse_changed(selection, cursor)
+        if not files and (everything or not position):
+            hint = "put a file there, or correct the path; hidden files (`_`, `.`) are not read"
+            raise SourceError(f"no {file_format} files at {path}", {"file": path}, code="TG201", hint=hint)
+        return FileReadPlan(
+            place=path,
+            position=Position() if everything else position,
+            nothing_new=None if selection.read else "nothing new",
+            notes=_notes(selection),
+            root=root,
+            format=file_format,
+            selection=selection,
+        )
+
+    def open(self, plan: ReadPlan, engine: BaseEngine) -> OpenFileRead:
+        """Look at the files' columns, settle the types, and return the frame."""
+        assert isinstance(plan, FileReadPlan)  # noqa: S101 - a source opens its own plans
+        options = self._options(plan.format)
+        inspected = {file.path: inspect_file(file.path, plan.format, options) for file in plan.selection.read}
+        known = {column: parse_data_type(text) for column, text in plan.position.columns.items()}
+        per_file, per_file_types = self._per_file(plan, options, known)
+        known_in_files = {column: dtype for column, dtype in known.items() if column not in per_file}
+        check_columns(inspected, known_in_files)
+        types = resolve_types(inspected, known_in_files, self._declared(inspected))
+        groups = group_files(inspected, types, plan.format, options)
+        scan = FileScan(groups=groups, columns={**_read_types(groups, types, self.flow), **per_file_types}, per_file=per_file)
+        columns = {**types, **per_file_types}
+        self._check_watermark(columns)
+        cursor = self._cursor(plan.position)
+        return OpenFileRead(
+            frame=engine.scan(scan),
+            columns=columns,
+            cursor_columns=cursor.columns,
+            hashed_columns=tuple(column for column in columns if column not in FILE_INFO_COLUMNS),
+            scan=scan,
+        )
+
+    def finish(self, plan: ReadPlan, opened: OpenRead, cursor: Cursor, reading: Reading) -> Position:
+        """Check that the files are as they were listed, and return the position after them."""
+        assert isinstance(plan, FileReadPlan)  # noqa: S101 - a source finishes its own plans
+        selection = plan.selection
+        for file in selection.read:
+            if self.platform.file(file.path) != file:
+                msg = f"the file changed while it was read: {file.path}"
+                hint = "run again; write files elsewhere and move them into place once they are complete"
+                raise SourceError(msg, {"file": file.path}, code="TG207", where=file.path, hint=hint)
+        watermark = dict(reading.watermark)
+        if FILE_MODIFICATION_TIME in self.flow.source.watermark_columns and selection.read:
+            newest = max(file.modified_ns for file in selection.read)
+            times = [_time(newest), plan.position.watermark.get(FILE_MODIFICATION_TIME)]
+            watermark[FILE_MODIFICATION_TIME] = max(time for time in times if isinstance(time, datetime))
+        listed = (*selection.read, *selection.older_by_name, *selection.older_by_statistics)
+        return replace(
+            plan.position,
+            watermark=watermark,
+            seen_rows=reading.seen,
+            seen_files={**plan.position.seen_files, **dict(seen_as(file) for file in listed)},
+            columns={**plan.position.columns, **{name: describe_type(dtype) for name, dtype in opened.columns.items()}},
+        )
+
+    def explain(self, error: Exception, plan: ReadPlan, opened: OpenRead) -> Exception:
+        """Find the file and the row that a failure comes from."""
+        assert isinstance(opened, OpenFileRead)  # noqa: S101 - a source explains its own reads
+        return locate(error, opened.scan, opened.columns, self.flow)
+
+    def _cursor(self, position: Position) -> Cursor:
+        """Return from where rows are read; without columns when files alone tell what is new."""
+        columns = tuple(name for name in self.flow.source.watermark_columns if name not in FILE_INFO_COLUMNS)
+        if len(columns) < len(self.flow.source.watermark_columns):
+            columns = ()
+        return Cursor(columns=columns, watermark=position.watermark, lag=self.flow.source.watermark_lag)
+
+    def _options(self, file_format: str) -> dict[str, Any]:
+        return named_options(READ_OPTIONS[file_format], self.flow.source.read_options)
+
+    def _declared(self, inspected: Mapping[str, Columns]) -> Columns:
+        """Return the types that schema hints declare, under the files' spelling of the columns."""
+        spelling = {column.lower(): column for columns in inspected.values() for column in columns}
+        system = self.flow.source.connection.settings.schema_hint_type_system if self.flow.source.connection else None
+        return {
+            spelling[hint.column_name.lower()]: parse_data_type(
+                hint.data_type, type_system=system, precision=hint.precision, scale=hint.scale
+            )
+            for hint in self.flow.transform.schema_hints
+            if hint.is_active and hint.column_name.lower() in spelling
+        }
+
+    def _per_file(
+        self, plan: FileReadPlan, options: Mapping[str, Any], known: Columns
+    ) -> tuple[dict[str, dict[str, Any]], Columns]:
+        """Return the columns that come from a file's place, by column and file path, and their types."""
+        files = plan.selection.read
+        values: dict[str, dict[str, Any]] = {}
+        types: Columns = {}
+        if self.flow.source.connection and self.flow.source.connection.settings.use_hive_partitioning:
+            found = {file.path: partition_values(file.path, plan.root) for file in files}
+            for column in dict.fromkeys(name for partition in found.values() for name in partition):
+                texts = {path: partition.get(column) for path, partition in found.items()}
+                types[column] = known.get(column) or _partition_type(texts.values())
+                values[column] = {path: _partition_value(text, types[column]) for path, text in texts.items()}
+        if options.get("include_file_info") or set(self.flow.source.watermark_columns) & set(FILE_INFO_COLUMNS):
+            values |= {
+                FILE_NAME: {file.path: PurePath(file.path).name for file in files},
+                FILE_PATH: {file.path: file.path for file in files},
+                FILE_MODIFICATION_TIME: {file.path: _time(file.modified_ns) for file in files},
+            }
+            types |= {FILE_NAME: pa.string(), FILE_PATH: pa.string(), FILE_MODIFICATION_TIME: pa.timestamp("us", "UTC")}
+        return values, types
+
+    def _check_watermark(self, columns: Columns) -> None:
+        for column in self.flow.source.watermark_columns:
+            if column not in columns:
+                msg = f"watermark column {column!r} is not in the source"
+                hint = f"its columns are: {', '.join(columns)}"
+                raise SourceError(msg, {"column": column}, code="TG209", where=self.flow.source.path, hint=hint)
+            if pa.types.is_nested(columns[column]) or pa.types.is_boolean(columns[column]):
+                msg = f"watermark column {column!r} is {describe_type(columns[column])}, which has no order"
+                hint = "use a column of numbers, dates, timestamps or text"
+                raise SourceError(msg, {"column": column}, code="TG210", where=self.flow.source.path, hint=hint)
+
+    def _refuse_changed(self, selection: Selection, cursor: Cursor) -> None:
+        """Refuse to append a changed file again when nothing tells its new rows from its old ones."""
+        if selection.changed and not cursor.columns and self.flow.destination.load_type == "append":
+            changed = selection.changed[0].path
+            msg = f"the file changed after it was loaded, and nothing tells its new rows from the old: {changed}"
+            hint = "declare watermark_columns, or merge_upsert with merge_keys, or let new rows come in new files"
+            raise SourceError(msg, {"file": changed}, code="TG208", where=changed, hint=hint)
+
+
+def _read_types(groups: tuple[Any, ...], types: Columns, flow: Any) -> Columns:
+    """Return the types in which columns leave the scan: as read where a later step converts, else as settled."""
+    hinted = {hint.column_name.lower() for hint in flow.transform.schema_hints if hint.is_active}
+    read: Columns = {}
+    for group in groups:
+        for column, dtype in group.columns.items():
+            if column.lower() in hinted:
+                read[column] = dtype if read.get(column, dtype) == dtype else pa.string()
+            else:
+                read[column] = types[column]
+    return read
+
+
+def _notes(selection: Selection) -> tuple[str, ...]:
+    late = len(selection.older_by_name) + len(selection.older_by_statistics)
+    if not late:
+        return ()
+    which = "1 new file lies" if late == 1 else f"{late} new files lie"
+    return (f"{which} before the position and will not be read; `tidegate state rewind` or watermark_lag would",)
+
+
+def _time(nanoseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
+
+
+def _partition_type(texts: Any) -> pa.DataType:
+    present = [text for text in texts if text is not None]
+    for dtype in (pa.int64(), pa.date32()):
+        try:
+            for text in present:
+                _partition_value(text, dtype)
+        except ValueError:
+            continue
+        # 007 is text: as a number it would lose its zeros
+        if present and (dtype != pa.int64() or all(str(int(text)) == text for text in present)):
+            return dtype
+    return pa.string()
+
+
+def _partition_value(text: str | None, dtype: pa.DataType) -> Any:
+    if text is None or pa.types.is_string(dtype):
+        return text
+    return int(text) if pa.types.is_integer(dtype) else datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007
+

@@ -1,0 +1,41 @@
+"""Step 70: columns that say when and by which run a row was written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import narwhals as nw
+
+from tidegate.transformers.base import BaseTransformer, TransformContext
+
+if TYPE_CHECKING:
+    from tidegate.engines.base import Frame
+    from tidegate.models import DataFlow
+
+CREATED_AT = "__created_at"
+UPDATED_AT = "__updated_at"
+UPDATED_BY = "__updated_by"
+RUN_ID = "__dataflow_run_id"
+SYSTEM_COLUMNS = (CREATED_AT, UPDATED_AT, UPDATED_BY, RUN_ID)
+
+
+class SystemColumnAdder(BaseTransformer):
+    """Adds the system columns. All rows of a load carry the same instant; a merge keeps `__created_at`."""
+
+    name: ClassVar[str] = "add system columns"
+    order: ClassVar[int] = 70
+
+    @classmethod
+    def describe(cls, flow: DataFlow) -> str | None:  # noqa: ARG003 - the same for every dataflow
+        """Name the columns."""
+        return ", ".join(SYSTEM_COLUMNS)
+
+    def transform(self, frame: Frame, context: TransformContext) -> Frame:
+        """Add the columns."""
+        now = nw.lit(context.started_at).cast(nw.Datetime("us", "UTC"))
+        return frame.with_columns(
+            now.alias(CREATED_AT),
+            now.alias(UPDATED_AT),
+            nw.lit("tidegate").alias(UPDATED_BY),
+            nw.lit(context.run_id).alias(RUN_ID),
+        )
