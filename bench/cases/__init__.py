@@ -1,0 +1,24 @@
+"""The jobs that are measured, in the order of the report."""
+
+from __future__ import annotations
+
+from bench.cases.base import Case, Workspace
+from bench.cases.copies import CsvToDelta, ParquetToDelta, ParquetToDeltaCapped, ParquetToParquet
+from bench.cases.merges import ClusteredMerge, ScatteredMerge
+from bench.cases.small import GrowingFolder, TinyFlows
+
+ALL: dict[str, Case] = {
+    case.name: case
+    for case in (
+        ParquetToParquet(),
+        ParquetToDelta(),
+        ParquetToDeltaCapped(),
+        CsvToDelta(),
+        ScatteredMerge(),
+        ClusteredMerge(),
+        TinyFlows(),
+        GrowingFolder(),
+    )
+}
+
+__all__ = ["ALL", "Case", "Workspace"]

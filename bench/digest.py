@@ -1,0 +1,46 @@
+"""What a table holds, in two numbers: how many rows, and a hash that does not depend on their order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+import polars.selectors as cs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SYSTEM_PREFIX = "__"
+HALF = 2**32
+
+
+def digest_table(path: Path, kind: str) -> list[int | str]:
+    """Row count, hash and names of the business columns of the table at `path`.
+
+    Columns that Tidegate adds (``__...``) are left out; integers, floats and timestamps count by value, whatever
+    their width. The hash holds within one version of Polars, which is all that a comparison needs.
+
+    Args:
+        path: the table's folder.
+        kind: ``delta`` or ``parquet``.
+    """
+    frame = pl.scan_delta(str(path)) if kind == "delta" else pl.scan_parquet(_data_files(path))
+    names = sorted(name for name in frame.collect_schema() if not name.startswith(SYSTEM_PREFIX))
+    schema = frame.collect_schema()
+    naive = [name for name in names if isinstance(found := schema[name], pl.Datetime) and found.time_zone is None]
+    plain = frame.select(names).with_columns(
+        cs.integer().cast(pl.Int64),
+        cs.float().cast(pl.Float64),
+        *(pl.col(name).dt.replace_time_zone("UTC") for name in naive),
+    )
+    plain = plain.with_columns(cs.datetime().cast(pl.Datetime("us", "UTC")))
+    hashed = plain.select(pl.struct(names).hash().alias("row"))
+    low, high = (pl.col("row") % HALF).sum(), (pl.col("row") // HALF).sum()
+    rows, least, most = hashed.select(pl.len(), low.alias("low"), high.alias("high")).collect(engine="streaming").row(0)
+    return [rows, f"{most:x}-{least:x}", ",".join(names)]
+
+
+def _data_files(folder: Path) -> list[Path]:
+    """The visible Parquet files below `folder`: no part of their path begins with a dot or an underscore."""
+    found = sorted(folder.rglob("*.parquet"))
+    return [path for path in found if not any(part[0] in "._" for part in path.relative_to(folder).parts)]
