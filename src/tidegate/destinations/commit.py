@@ -126,7 +126,7 @@ class BaseTable(ABC):
     def place(self) -> str:
         """Where the table is, as people write it."""
 
-    def recover(self) -> None:
+    def recover(self) -> None:  # noqa: B027 - most tables have nothing to do
         """Finish what a process began that died after its commit. Nothing, for tables whose commit is all there is."""
 
     @abstractmethod
@@ -169,7 +169,9 @@ class BaseTable(ABC):
 class LoadStrategy(ABC):
     """How rows become a change: writes them once, then says what to add and remove against any snapshot."""
 
-    def __init__(self, *, table: BaseTable, engine: BaseEngine, keys: tuple[str, ...], load_id: str, scratch: str) -> None:
+    def __init__(
+        self, *, table: BaseTable, engine: BaseEngine, keys: tuple[str, ...], load_id: str, scratch: str
+    ) -> None:
         self.table = table
         self.engine = engine
         self.keys = keys

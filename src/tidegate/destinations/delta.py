@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -217,14 +218,16 @@ class DeltaTable(BaseTable):
             if "already exists" in str(error) and deltalake.DeltaTable.is_deltatable(self._path):
                 raise StaleSnapshotError from error
             msg = f"the commit failed: {_first_line(error)}"
-            raise DestinationError(msg, code="TG401", where=self._path, hint="nothing was changed; run again") from error
+            raise DestinationError(
+                msg, code="TG401", where=self._path, hint="nothing was changed; run again"
+            ) from error
 
 
 def _files(table: deltalake.DeltaTable, root: str) -> Iterator[DataFile]:
     for row in pa.table(table.get_add_actions()).to_pylist():
         path = unquote(row["path"])
         yield DataFile(
-            path=path if os.path.isabs(path) else f"{root}/{path}",
+            path=str(Path(root, path)),
             rows=row["num_records"],
             size=row["size_bytes"],
             partition={key: _text(value) for key, value in (row.get("partition") or {}).items()},
@@ -235,7 +238,7 @@ def _files(table: deltalake.DeltaTable, root: str) -> Iterator[DataFile]:
 
 
 def _text(value: Any) -> str | None:
-    from tidegate.engines.polars_files import partition_text  # noqa: PLC0415
+    from tidegate.engines.polars_files import partition_text
 
     return partition_text(value)
 

@@ -104,7 +104,7 @@ class FileTable(BaseTable):
 
     def fitted(self, columns: Mapping[str, pa.DataType], snapshot: Snapshot) -> Mapping[str, pa.DataType]:
         """Return the types as they are; earlier files must have the same ones."""
-        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow as pa
 
         fitted: dict[str, pa.DataType] = {}
         for column, found in columns.items():

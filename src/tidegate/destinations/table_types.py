@@ -40,11 +40,7 @@ def fits(dtype: pa.DataType, into: pa.DataType) -> bool:
     if dtype == into or pa.types.is_null(dtype):
         return True
     if pa.types.is_integer(dtype):
-        if pa.types.is_integer(into):
-            return bool(dtype.bit_width <= into.bit_width)
-        if pa.types.is_decimal(into):
-            return bool(into.precision - into.scale >= len(str(2 ** (dtype.bit_width - 1))))
-        return bool(pa.types.is_float64(into) and dtype.bit_width <= _EXACT_IN_DOUBLE)
+        return _integer_fits(dtype, into)
     if pa.types.is_floating(dtype):
         return bool(pa.types.is_floating(into) and dtype.bit_width <= into.bit_width)
     if pa.types.is_decimal(dtype) and pa.types.is_decimal(into):
@@ -55,3 +51,11 @@ def fits(dtype: pa.DataType, into: pa.DataType) -> bool:
         inner = {field.name: field.type for field in into}
         return all(field.name in inner and fits(field.type, inner[field.name]) for field in dtype)
     return False
+
+
+def _integer_fits(dtype: pa.DataType, into: pa.DataType) -> bool:
+    if pa.types.is_integer(into):
+        return bool(dtype.bit_width <= into.bit_width)
+    if pa.types.is_decimal(into):
+        return bool(into.precision - into.scale >= len(str(2 ** (dtype.bit_width - 1))))
+    return bool(pa.types.is_float64(into) and dtype.bit_width <= _EXACT_IN_DOUBLE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ import polars as pl
 from tidegate.engines.row_hash import row_hashes
 from tidegate.errors import SourceError
 from tidegate.state import Generation, SeenRows
-from tidegate.state.watermark import Value, less_lag
+from tidegate.state.watermark import Value, less_lag, reaches
 
 MOST_REMEMBERED_ROWS = 1_000_000
 
@@ -29,9 +29,9 @@ class Cursor:
 
     columns: tuple[str, ...] = ()
     """Watermark columns; a row is past the position when any of them is."""
-    watermark: Mapping[str, Value] = ()  # type: ignore[assignment]  # an empty mapping that needs no factory
+    watermark: Mapping[str, Value] = field(default_factory=dict)
     lag: str | float | None = None
-    seen: SeenRows = SeenRows()
+    seen: SeenRows = field(default_factory=SeenRows)
     hashed_columns: tuple[str, ...] = ()
     """Columns by which rows are recognised; none when rows need not be remembered."""
     must_remember: bool = True
@@ -39,7 +39,7 @@ class Cursor:
 
     def start(self, column: str) -> Value | None:
         """Return where the read starts in this column: the watermark, less the lag."""
-        value = dict(self.watermark).get(column)
+        value = self.watermark.get(column)
         return value if value is None or self.lag is None else less_lag(value, self.lag)
 
 
@@ -103,7 +103,7 @@ class Meter:
             SourceError: more rows share the newest watermark than an append can remember (TG211).
         """
         cursor = self._cursor
-        watermark = {**dict(cursor.watermark), **self._watermark}
+        watermark = {**cursor.watermark, **self._watermark}
         return Reading(rows=self._rows, watermark=watermark, seen=self._seen(watermark) if self._tracks else SeenRows())
 
     def _unrecognised(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -120,7 +120,7 @@ class Meter:
 
     def _is_ahead(self, schema: Mapping[str, pl.DataType]) -> pl.Expr:
         """Tell rows that no earlier load can have seen: past the watermark itself, not only past its lag."""
-        known = dict(self._cursor.watermark)
+        known = self._cursor.watermark
         ahead = [
             comparable(column, schema[column]) > literal(known[column], schema[column])
             for column in self._cursor.columns
@@ -132,7 +132,7 @@ class Meter:
         columns = self._cursor.columns
         greatest = rows.select(comparable(column, rows.schema[column]).max() for column in columns).row(0, named=True)
         for column, value in greatest.items():
-            if value is not None and (column not in self._watermark or value > self._watermark[column]):
+            if value is not None and (column not in self._watermark or reaches(value, self._watermark[column])):
                 self._watermark[column] = value
         if not self._tracks:
             return
@@ -151,9 +151,10 @@ class Meter:
         return (pl.any_horizontal(at_the_end).fill_null(False) | unknown) if at_the_end else unknown
 
     def _floors(self) -> dict[str, Value]:
-        reached = {**dict(self._cursor.watermark)}
+        reached = dict(self._cursor.watermark)
         for column, value in self._watermark.items():
-            reached[column] = max(value, reached[column]) if column in reached else value  # type: ignore[type-var]
+            if column not in reached or reaches(value, reached[column]):
+                reached[column] = value
         lag = self._cursor.lag
         return {column: value if lag is None else less_lag(value, lag) for column, value in reached.items()}
 
@@ -181,7 +182,7 @@ class Meter:
             generation
             for generation in self._cursor.seen.generations
             if not generation.up_to
-            or any(value >= floors[column] for column, value in generation.up_to.items() if column in floors)  # type: ignore[operator]
+            or any(reaches(value, floors[column]) for column, value in generation.up_to.items() if column in floors)
         ]
         if self._remembered:
             rows = pl.concat(self._remembered)

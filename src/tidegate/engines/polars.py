@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 _ROW = "__tidegate_row"
 _WIDENING = pl.ScanCastOptions(
-    integer_cast=["upcast"], float_cast=["upcast"], datetime_cast=["nanosecond-downcast"], missing_struct_fields="insert"
+    integer_cast=["upcast"],
+    float_cast=["upcast"],
+    datetime_cast=["nanosecond-downcast"],
+    missing_struct_fields="insert",
 )
 """A table's files may be older than its columns' types."""
 
@@ -92,14 +95,16 @@ class PolarsEngine(BaseEngine):
         condition = meter.past_position(lazy.collect_schema())
         if condition is not None:
             lazy = lazy.filter(condition)
-        return nw.from_native(lazy.map_batches(meter, streamable=True, validate_output_schema=False))
+        metered: pl.LazyFrame = lazy.map_batches(meter, streamable=True, validate_output_schema=False)
+        return nw.from_native(metered)
 
     def latest(self, frame: Frame, keys: Sequence[str], order: Sequence[str], *, by_rank: bool, scratch: str) -> Frame:
         """Return per key the latest row, found over the narrow columns and fetched by row number."""
         target = FileTarget(folder=scratch, prefix="latest", compression="lz4")
         written = self.write(frame, target)
         if not written.files:
-            return nw.from_native(frame.to_native().clear())
+            nothing: pl.LazyFrame = frame.to_native().clear()
+            return nw.from_native(nothing)
         staged = pl.scan_parquet([file.path for file in written.files]).with_row_index(_ROW)
         schema = staged.collect_schema()
         winners = staged.select(
@@ -196,7 +201,6 @@ class PolarsEngine(BaseEngine):
             for column in columns
         ]
         return nw.from_native(joined.with_columns(values).drop(list(kept.values())))
-
 
 
 def _joined(frame: Frame, batch: Frame, keys: Sequence[str], how: Literal["semi", "anti"]) -> Frame:

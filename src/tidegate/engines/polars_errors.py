@@ -10,6 +10,7 @@ import csv
 import json
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -124,7 +125,7 @@ def _all_text(path: str, group: FileGroup) -> pl.LazyFrame:
 
 def _json_text(path: str, group: FileGroup) -> pl.LazyFrame | None:
     rows = []
-    with open(path, encoding="utf-8") as lines:
+    with Path(path).open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 record = json.loads(line)
@@ -146,7 +147,7 @@ def _ragged_row(path: str, group: FileGroup) -> SourceError | None:
     options = csv_options(group.options)
     if path.endswith((".gz", ".zst")):
         return None
-    with open(path, encoding="utf-8", errors="replace", newline="") as file:
+    with Path(path).open(encoding="utf-8", errors="replace", newline="") as file:
         rows = csv.reader(
             _uncommented(file, options["comment_prefix"]),
             delimiter=options["separator"],
@@ -170,7 +171,7 @@ def _uncommented(lines: Iterator[str], prefix: str | None) -> Iterator[str]:
 def _bad_line(path: str) -> SourceError | None:
     if path.endswith((".gz", ".zst")):
         return None
-    with open(path, encoding="utf-8", errors="replace") as lines:
+    with Path(path).open(encoding="utf-8", errors="replace") as lines:
         for number, line in enumerate(lines, 1):
             try:
                 record = json.loads(line) if line.strip() else {}
@@ -188,7 +189,7 @@ def _unreadable(path: str, row: int, cause: str) -> SourceError:
 
 
 def _bad_footer(path: str) -> SourceError | None:
-    from pyarrow import parquet  # noqa: PLC0415
+    from pyarrow import parquet
 
     try:
         parquet.read_metadata(path)

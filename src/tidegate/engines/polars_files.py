@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 import polars as pl
 
 from tidegate.engines.base import FileGroup, FileTarget, Written, WrittenFile
 from tidegate.engines.polars_types import polars_type
+
+if TYPE_CHECKING:
+    from polars._typing import ParquetCompression
 
 PATH = "__tidegate_path"
 """Name of the column that holds a row's file while files are read."""
@@ -85,7 +87,7 @@ def write_files(frame: pl.LazyFrame, target: FileTarget) -> Written:
     if target.format == "parquet":
         frame.sink_parquet(
             files.where(),
-            compression=target.compression or "zstd",  # type: ignore[arg-type]  # checked with the metadata
+            compression=cast("ParquetCompression", target.compression or "zstd"),
             compression_level=None if target.compression else _ZSTD_LEVEL,
             mkdir=True,
             sinked_paths_callback=files.parquet_written,
@@ -138,9 +140,9 @@ class _NewFiles:
         files = []
         for relative, partition in sorted(self._partitions.items()):
             path = f"{self._target.folder}/{relative}"
-            rows, size = self._known.get(path) or (None, os.stat(path).st_size)
+            rows, size = self._known.get(path) or (None, Path(path).stat().st_size)
             if rows == 0 or self._rows == 0:
-                os.unlink(path)
+                Path(path).unlink()
             else:
                 files.append(WrittenFile(path=path, size=size, rows=rows, partition=partition))
         return Written(rows=self._rows, files=tuple(files))
@@ -204,4 +206,3 @@ def inspected_json(path: str, options: Mapping[str, Any], *, lines: bool) -> pl.
     if lines:
         return pl.scan_ndjson(path, infer_schema_length=length).collect_schema()
     return pl.read_json(path, infer_schema_length=length).schema
-

@@ -4,33 +4,21 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from tidegate.engines import BaseEngine, engine_registry
 from tidegate.engines.polars_errors import translate
-from tidegate.errors import ConfigurationError, LeaseHeldError, TidegateError
+from tidegate.errors import ConfigurationError, TidegateError
 from tidegate.metadata import BaseMetadataProvider, FileMetadata
 from tidegate.models import ColumnCaseMode, Connection, DataFlow, RunConfig
 from tidegate.orchestration.job_distributor import JobDistributor
 from tidegate.orchestration.parallel_executor import ParallelExecutor
 from tidegate.orchestration.planner import Planner
-from tidegate.orchestration.retry_handler import RetryHandler
-from tidegate.orchestration.runner import DestinationLocks, Outcome, Runner, rendered
+from tidegate.orchestration.run import Run, place_of
+from tidegate.orchestration.runner import DestinationLocks, Runner
 from tidegate.platforms import BasePlatform, platform_registry
-from tidegate.reporting import (
-    ErrorReport,
-    EventStream,
-    ExecutionResult,
-    RunFinished,
-    RunStarted,
-    Sink,
-    UnitReport,
-)
-from tidegate.reporting.events import UnitFinished, UnitProgress, UnitStarted
+from tidegate.reporting import EventStream, ExecutionResult, RunFinished, RunStarted, Sink
 from tidegate.secrets import (
     BaseSecretProvider,
     EnvSecretProvider,
@@ -184,14 +172,13 @@ class Driver:
         mode = ColumnCaseMode(column_name_mode)
         flows = self.load_dataflows(stage, names=names) if dataflows is None else self._mine(dataflows)
         flows = self._with_secrets(flows)
-        run_id = uuid.uuid4().hex
-        run = _Run(self, run_id, mode)
+        run = self._new_run(mode)
         self._events.emit(
-            RunStarted(run_id=run_id, units=tuple((flow.name, flow.stage, _place(flow)) for flow in flows))
+            RunStarted(run_id=run.run_id, units=tuple((flow.name, flow.stage, place_of(flow)) for flow in flows))
         )
         executor = ParallelExecutor(self.config.max_workers, self.config.stop_on_error)
         result = executor.execute_with_groups(self._distributor.group_dataflows(flows), run.unit)
-        result = self._with_unstarted(result, flows, run_id)
+        result = self._with_unstarted(result, flows, run)
         self._events.emit(RunFinished(result=result))
         return result
 
@@ -222,122 +209,32 @@ class Driver:
             for flow in flows
         ]
 
-    def _with_unstarted(self, result: ExecutionResult, flows: Sequence[DataFlow], run_id: str) -> ExecutionResult:
+    def _new_run(self, mode: ColumnCaseMode) -> Run:
+        run_id = uuid.uuid4().hex
+        runner = Runner(
+            engine=self.engine,
+            state=self.state,
+            run_id=run_id,
+            scratch_root=str(self.root / STATE_FOLDER / "scratch"),
+            column_name_mode=mode,
+            locks=self._locks,
+        )
+        planner = Planner(state=self.state, platform=self.platform)
+        return Run(
+            run_id=run_id,
+            planner=planner,
+            runner=runner,
+            state=self.state,
+            heartbeat=self._heartbeat,
+            events=self._events,
+            config=self.config,
+        )
+
+    def _with_unstarted(self, result: ExecutionResult, flows: Sequence[DataFlow], run: Run) -> ExecutionResult:
         """Return the result in the dataflows' order, with those that `stop_on_error` kept from starting as skipped."""
         done = {unit.name: unit for unit in result.units}
-        now = datetime.now(UTC)
-        units = [
-            done.get(flow.name)
-            or replace(
-                _blank_report(flow, run_id, now), status="skipped", detail="not started: an earlier dataflow failed"
-            )
-            for flow in flows
-        ]
-        return ExecutionResult.from_units(units, run_id=run_id, duration_seconds=result.duration_seconds)
-
-
-class _Run:
-    """One run: carries out units, each under its lease, and records them."""
-
-    def __init__(self, driver: Driver, run_id: str, mode: ColumnCaseMode) -> None:
-        self._driver = driver
-        self._run_id = run_id
-        self._planner = Planner(state=driver.state, platform=driver.platform)
-        self._runner = Runner(
-            engine=driver.engine,
-            state=driver.state,
-            run_id=run_id,
-            scratch_root=str(driver.root / STATE_FOLDER / "scratch"),
-            column_name_mode=mode,
-            locks=driver._locks,
-        )
-
-    def unit(self, flow: DataFlow) -> UnitReport:
-        """Run one dataflow to its end, and return what happened. Never raises for a failure of the dataflow."""
-        config = self._driver.config
-        retry = flow.retry or config
-        handler = RetryHandler(retry.retry_count, retry.retry_delay)
-        report = _blank_report(flow, self._run_id, datetime.now(UTC))
-        attempt = 0
-
-        def once() -> UnitReport:
-            nonlocal attempt
-            attempt += 1
-            self._emit_started(flow, attempt)
-            return self._attempt(flow, report)
-
-        try:
-            finished, attempts = handler.execute(once)
-            finished = replace(finished, attempts=attempts)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other dataflows go on
-            finished = replace(
-                report,
-                ended_at=datetime.now(UTC),
-                attempts=attempt,
-                error=ErrorReport.from_exception(error),
-                detail=f"lease: {error.message}" if isinstance(error, LeaseHeldError) else None,
-            )
-            with suppress(TidegateError):  # the store may be what failed
-                self._driver.state.finish(None, finished.to_dict())
-        self._driver._events.emit(UnitFinished(report=finished))
-        return finished
-
-    def _attempt(self, flow: DataFlow, report: UnitReport) -> UnitReport:
-        """Plan and load under the flow's lease; on success the report is recorded with the lease's release."""
-        driver = self._driver
-        lease = driver.state.acquire(flow.dataflow_id)
-        driver._heartbeat.add(lease)
-        released = False
-        try:
-            outcome, before = self._load(flow, lease)
-            finished = replace(
-                report,
-                status="succeeded",
-                ended_at=datetime.now(UTC),
-                position_before=before,
-                **rendered(outcome),
-            )
-            driver.state.finish(lease, finished.to_dict())
-            released = True
-            return finished
-        except TidegateError:
-            raise
-        except Exception as error:
-            raise translate(error) from error
-        finally:
-            driver._heartbeat.remove(lease)
-            if not released:
-                with suppress(TidegateError):
-                    driver.state.release(lease)
-
-    def _load(self, flow: DataFlow, lease: Any) -> tuple[Outcome, str]:
-        def progress(phase: Any, rows_in: int | None, rows_out: int | None) -> None:
-            self._driver._events.emit(
-                UnitProgress(
-                    run_id=self._run_id,
-                    dataflow_id=flow.dataflow_id,
-                    name=flow.name,
-                    phase=phase,
-                    rows_in=rows_in,
-                    rows_out=rows_out,
-                )
-            )
-
-        progress("planning", None, None)
-        plan = self._planner.plan(flow, recover=True)
-        return self._runner.run(plan, lease, progress), plan.state.position.render()
-
-    def _emit_started(self, flow: DataFlow, attempt: int) -> None:
-        self._driver._events.emit(
-            UnitStarted(
-                run_id=self._run_id,
-                dataflow_id=flow.dataflow_id,
-                name=flow.name,
-                stage=flow.stage,
-                destination=_place(flow),
-                attempt=attempt,
-            )
-        )
+        units = [done.get(flow.name) or run.unstarted(flow) for flow in flows]
+        return ExecutionResult.from_units(units, run_id=run.run_id, duration_seconds=result.duration_seconds)
 
 
 def create_driver(
@@ -387,22 +284,3 @@ def create_driver(
         sinks=sinks,
         root=root,
     )
-
-
-def _blank_report(flow: DataFlow, run_id: str, now: datetime) -> UnitReport:
-    return UnitReport(
-        run_id=run_id,
-        dataflow_id=flow.dataflow_id,
-        name=flow.name,
-        stage=flow.stage,
-        load_type=flow.destination.load_type,
-        source=flow.source.path or flow.source.connection_name,
-        destination=_place(flow),
-        status="failed",
-        started_at=now,
-        ended_at=now,
-    )
-
-
-def _place(flow: DataFlow) -> str:
-    return flow.destination.path or flow.destination.table

@@ -67,7 +67,9 @@ def _read_text(about: Mapping[str, Any]) -> str:
     if "files" in about:
         total = about["files"] + about["files skipped"]
         text += f": {about['files']} of {total} file{'s' if total != 1 else ''}, {about['bytes']:,} bytes"
-        skipped = [f"{about[kind]} {kind}" for kind in ("unchanged", "older by name", "older by statistics") if about[kind]]
+        skipped = [
+            f"{about[kind]} {kind}" for kind in ("unchanged", "older by name", "older by statistics") if about[kind]
+        ]
         text += f" (skipped: {', '.join(skipped)})" if skipped else ""
     return text
 

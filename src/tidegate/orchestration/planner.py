@@ -129,16 +129,16 @@ def _recovered(known: FlowState, table: BaseTable, snapshot: Snapshot) -> FlowSt
             f"the destination {table.place} knows {committed or 'no'} load{'s' if committed > 1 else ''} of this "
             f"dataflow, the state store {known.sequence}: it was replaced or restored since"
         )
-        hint = f"`tidegate state rebuild --flow {known.name}` takes the destination's word, and rows load again from there"
+        hint = (
+            f"`tidegate state rebuild --flow {known.name}` takes the destination's word, and rows load again from there"
+        )
         raise WatermarkError(msg, code="TG506", where=table.place, hint=hint)
     commit = table.last_commit(known.dataflow_id)
     if commit is None or commit.sequence != committed:
         msg = f"commit {committed} of this dataflow was not found in {table.place}"
         hint = "`tidegate state set FLOW COLUMN=VALUE` tells where it stands"
         raise WatermarkError(msg, code="TG408", where=table.place, hint=hint)
-    return replace(
-        known, sequence=commit.sequence, position=commit.position, run_id=commit.run_id, origin="recovered"
-    )
+    return replace(known, sequence=commit.sequence, position=commit.position, run_id=commit.run_id, origin="recovered")
 
 
 def _format(connection: Connection | None, side: str) -> str:
@@ -146,5 +146,3 @@ def _format(connection: Connection | None, side: str) -> str:
         msg = f"the {side} has no connection with a format"
         raise ConfigurationError(msg, hint="load dataflows through a metadata provider, or give `connection=`")
     return connection.format
-
-

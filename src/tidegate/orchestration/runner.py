@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tidegate.destinations import Commit, LoadStrategy, strategy_registry
 from tidegate.destinations.commit import commit_change
@@ -38,11 +38,16 @@ from tidegate.transformers.column_names import final_names
 if TYPE_CHECKING:
     from tidegate.engines.base import BaseEngine, Frame, Written
     from tidegate.models import ColumnCaseMode
+    from tidegate.reporting.events import Phase
     from tidegate.sources import OpenRead, ReadPlan
-    from tidegate.state import FlowState, Lease, Position, StateStore
+    from tidegate.state import Lease, Position, StateStore
 
-Progress = Callable[[str, int | None, int | None], None]
-"""Called with the phase, the rows read and the rows written so far."""
+
+class Progress(Protocol):
+    """Told how far a unit is: its phase, and rows read and written where they are known."""
+
+    def __call__(self, phase: Phase, rows_in: int | None = None, rows_out: int | None = None) -> None:
+        """Take note."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,14 +117,14 @@ class _Load:
         self._flow = plan.flow
         flow_key = f"{fingerprint(plan.flow.dataflow_id):016x}"
         self._load_id = f"tg-{flow_key}-{plan.state.sequence + 1:08d}-{uuid.uuid4().hex[:8]}"
-        self._scratch = os.path.join(runner.scratch_root, flow_key)
+        self._scratch = str(Path(runner.scratch_root, flow_key))
         self._context = TransformContext(
             flow=plan.flow,
             engine=runner.engine,
             run_id=runner.run_id,
             started_at=datetime.now(UTC),
             column_name_mode=runner.column_name_mode,
-            scratch=os.path.join(self._scratch, "steps"),
+            scratch=str(Path(self._scratch, "steps")),
         )
         self._frame: Frame
         self._read: ReadPlan
@@ -162,7 +167,7 @@ class _Load:
                 self._strategy.remove_uncommitted()
 
     def _open(self, read: ReadPlan) -> None:
-        self._progress("reading", None, None)
+        self._progress("reading")
         self._plan.table.platform.remove(self._scratch)  # left by a run of this flow that was killed
         self._read = read
         self._opened = self._plan.source.open(read, self._engine)
@@ -184,7 +189,7 @@ class _Load:
             hashed_columns=self._opened.hashed_columns if remembers else (),
             must_remember=appends,
         )
-        self._meter = RowMeter(self._cursor, lambda rows: self._progress("writing", rows, None))
+        self._meter = RowMeter(self._cursor, lambda rows: self._progress("writing", rows))
         self._frame = self._engine.metered(self._frame, self._meter)
 
     def _write(self, load_type: str) -> None:

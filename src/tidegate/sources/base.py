@@ -78,7 +78,7 @@ class BaseSource(ABC):
             SourceError: the source changed while it was read (TG207); the read does not count.
         """
 
-    def explain(self, error: Exception, plan: ReadPlan, opened: OpenRead) -> Exception:  # noqa: ARG002 - a hook
+    def explain(self, error: Exception, plan: ReadPlan, opened: OpenRead) -> Exception:
         """Return a better error for a failure while the frame ran: which file, which row. Called after failures."""
         return error
 

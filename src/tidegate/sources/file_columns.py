@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -134,7 +134,9 @@ def _common(column: str, one: pa.DataType, other: pa.DataType, path: str) -> pa.
         return one
     if _family(one) == _family(other):
         try:
-            schema = pa.unify_schemas([pa.schema([(column, one)]), pa.schema([(column, other)])], promote_options="permissive")
+            schema = pa.unify_schemas(
+                [pa.schema([(column, one)]), pa.schema([(column, other)])], promote_options="permissive"
+            )
         except pa.ArrowException:
             raise _clash(column, one, other, path) from None
         return schema.field(column).type

@@ -69,9 +69,13 @@ def _named(platform: BasePlatform, path: str, file_format: str) -> list[FileInfo
             return [file]
     parent, _, name = path.rpartition("/")
     present = platform.names_in(parent) if platform.is_folder(parent) else []
-    there = f"; {parent} holds {', '.join(present[:5])}{' ...' if len(present) > 5 else ''}" if present else ""
+    there = f"; {parent} holds {_few(present)}" if present else ""
     hint = f"the path is {{base_path}}/{{schema_name}}/{{table}}: is `{name}` spelled as on disk?"
     raise SourceError(f"no such file or folder: {path}{there}", {"file": path}, code="TG201", hint=hint)
+
+
+def _few(names: Sequence[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (" ..." if len(names) > most else "")
 
 
 def seen_as(file: FileInfo) -> tuple[int, int]:
@@ -83,9 +87,7 @@ def partition_values(path: str, root: str) -> dict[str, str | None]:
     """Return the hive partition values in a file's path below `root`: `/year=2013/month=2/` has two."""
     folders = path.removeprefix(root).split("/")[:-1]
     pairs = (folder.partition("=") for folder in folders if "=" in folder)
-    return {
-        unquote(key): None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value) for key, _, value in pairs
-    }
+    return {unquote(key): None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value) for key, _, value in pairs}
 
 
 def select_files(
@@ -130,7 +132,7 @@ def _partition_is_older(values: Mapping[str, str | None], starts: Mapping[str, V
 def _like(text: str | None, start: Value) -> Any:
     try:
         match start:
-            case None | bool():
+            case bool():
                 return None
             case datetime():
                 value = datetime.fromisoformat(text or "")
@@ -164,8 +166,8 @@ def _statistics_are_older(path: str, starts: Mapping[str, Value]) -> bool:
 
 
 def _column_ranges(path: str, column: str) -> Iterator[tuple[Any, int | None]]:
-    import pyarrow as pa  # noqa: PLC0415
-    from pyarrow import parquet  # noqa: PLC0415
+    import pyarrow as pa
+    from pyarrow import parquet
 
     try:
         footer = parquet.read_metadata(path)

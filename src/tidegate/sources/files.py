@@ -110,7 +110,9 @@ class FileSource(BaseSource):
         check_columns(inspected, known_in_files)
         types = resolve_types(inspected, known_in_files, self._declared(inspected))
         groups = group_files(inspected, types, plan.format, options)
-        scan = FileScan(groups=groups, columns={**_read_types(groups, types, self.flow), **per_file_types}, per_file=per_file)
+        scan = FileScan(
+            groups=groups, columns={**_read_types(groups, types, self.flow), **per_file_types}, per_file=per_file
+        )
         columns = {**types, **per_file_types}
         self._check_watermark(columns)
         cursor = self._cursor(plan.position)
@@ -257,4 +259,3 @@ def _partition_value(text: str | None, dtype: pa.DataType) -> Any:
     if text is None or pa.types.is_string(dtype):
         return text
     return int(text) if pa.types.is_integer(dtype) else datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007
-

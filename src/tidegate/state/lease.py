@@ -31,7 +31,8 @@ def is_dead(owner: str) -> bool:
     try:
         about = json.loads(owner)
         pid = int(about["pid"])
-        on_this_machine = about["machine"] == _machine() is not None
+        machine = _machine()
+        on_this_machine = machine is not None and bool(about["machine"] == machine)
     except (ValueError, KeyError, TypeError):
         return False
     if not on_this_machine:
@@ -96,7 +97,7 @@ def _machine() -> str | None:
     """Identify this boot of this machine, and its process namespace: pids are only comparable within one."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
+        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return None
 

@@ -93,7 +93,7 @@ class Position:
         """
         try:
             if not isinstance(data, dict):
-                raise TypeError(type(data).__name__)  # noqa: TRY301 - one handler for all damage
+                raise TypeError(type(data).__name__)
             files = _unpack(data["seen_files"])
             return cls(
                 watermark=_decoded(data["watermark"]),

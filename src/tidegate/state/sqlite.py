@@ -201,7 +201,9 @@ class SQLiteStateStore:
         if version == FORMAT_VERSION:
             return
         if version > FORMAT_VERSION:
-            msg = f"{self.path} was written by a newer Tidegate (state format {version}, this one knows {FORMAT_VERSION})"
+            msg = (
+                f"{self.path} was written by a newer Tidegate (state format {version}, this one knows {FORMAT_VERSION})"
+            )
             raise WatermarkError(msg, code="TG505", hint="upgrade this installation of Tidegate")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {FORMAT_VERSION}; COMMIT;")

@@ -110,6 +110,11 @@ def less_lag(value: Value, lag: str | float) -> Value:
     raise WatermarkError(msg, code="TG507", hint="use a duration such as '2h' for times, a number for numbers")
 
 
+def reaches(value: Value, bound: Value) -> bool:
+    """Tell whether `value` is at or past `bound`; both are values of one column."""
+    return bool(value >= bound)  # type: ignore[operator]  # values of one column have one type
+
+
 def parse_duration(text: str) -> timedelta | None:
     """Return the duration that ``<number><s|min|h|d|w>`` says, or None when the text says none."""
     match = _DURATION.fullmatch(text.strip().lower())

@@ -23,7 +23,9 @@ class Deduplicator(BaseTransformer):
         """Name keys and order. The step runs when both are known, declared or from merge keys and watermark."""
         if not (flow.deduplicate_columns and flow.latest_data_columns):
             return None
-        return f"latest {', '.join(flow.latest_data_columns)} per {', '.join(flow.deduplicate_columns)} (spills to disk)"
+        return (
+            f"latest {', '.join(flow.latest_data_columns)} per {', '.join(flow.deduplicate_columns)} (spills to disk)"
+        )
 
     def transform(self, frame: Frame, context: TransformContext) -> Frame:
         """Add the step."""

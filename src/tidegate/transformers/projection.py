@@ -38,7 +38,9 @@ class Projection(BaseTransformer):
         columns = list(context.engine.schema(frame))
         if transform.select_columns:
             chosen = spelled_all(transform.select_columns, columns, context, what="selected column")
-            frame = frame.select([*chosen, *(name for name in columns if name in SYSTEM_COLUMNS and name not in chosen)])
+            frame = frame.select(
+                [*chosen, *(name for name in columns if name in SYSTEM_COLUMNS and name not in chosen)]
+            )
         elif transform.drop_columns:
             frame = frame.drop(spelled_all(transform.drop_columns, columns, context, what="dropped column"))
         renamed = {

@@ -35,6 +35,6 @@ class Append(LoadStrategy):
         self.new_files.extend(written.files)
         return written
 
-    def change(self, snapshot: Snapshot) -> Change:  # noqa: ARG002 - holds against every snapshot
+    def change(self, snapshot: Snapshot) -> Change:
         """Add the files."""
         return Change(added=tuple(self.new_files), columns=self._columns, partition_by=self._partition_by)

@@ -20,9 +20,7 @@ def partition_columns(table: BaseTable, snapshot: Snapshot, columns: Mapping[str
         DestinationError: the declared ones are not those of the table (TG409).
     """
     by_lower_case = {column.lower(): column for column in columns}
-    declared = tuple(
-        by_lower_case.get(part.column.lower(), part.column) for part in table.flow.destination.partitions
-    )
+    declared = tuple(by_lower_case.get(part.column.lower(), part.column) for part in table.flow.destination.partitions)
     if snapshot.version is None:
         return declared
     if not declared or set(declared) == set(snapshot.partition_by):

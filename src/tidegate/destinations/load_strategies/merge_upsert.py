@@ -67,7 +67,9 @@ class MergeUpsert(LoadStrategy):
         columns = {**self._columns, **snapshot.columns}
         kept = [column for column in columns if column == CREATED_AT or column not in self._columns]
         old, touched = self._matching_rows(candidates, columns, kept)
-        batch = self.engine.keeping(self._read_batch(columns), old, self.keys, kept) if old else self._read_batch(columns)
+        batch = self._read_batch(columns)
+        if old is not None:
+            batch = self.engine.keeping(batch, old, self.keys, kept)
         added = self._write(batch, "new")
         for number, group in enumerate(_groups(touched, max(_ROWS_PER_REWRITE, self._batch.rows))):
             others = self.engine.without_matches(
@@ -164,4 +166,3 @@ def _groups(files: Sequence[DataFile], rows: int) -> Iterator[list[DataFile]]:
             group = []
     if group:
         yield group
-
