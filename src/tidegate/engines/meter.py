@@ -21,6 +21,7 @@ from tidegate.state import Generation, SeenRows
 from tidegate.state.watermark import Value, less_lag, reaches
 
 MOST_REMEMBERED_ROWS = 1_000_000
+_HASH = "__tidegate_hash"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,9 +68,14 @@ class Meter:
         self._rows = 0
         self._watermark: dict[str, Value] = {}
         self._remembered: list[pl.DataFrame] = []
+        """Watermark columns and hash of rows that the next read may meet again; never whole rows, which hold memory."""
         self._remembered_rows = 0
         self._to_recognise = cursor.seen.hashes()
-        self._hashed = cursor.seen.columns if cursor.seen.generations else cursor.hashed_columns
+        self._recognised_by = cursor.seen.columns
+        # rows are remembered by the columns of the rows remembered before, as long as those are needed, else by all
+        self._hashed_by = {cursor.hashed_columns: _HASH}
+        if cursor.seen.generations:
+            self._hashed_by.setdefault(cursor.seen.columns, f"{_HASH}_before")
         self._tracks = bool(cursor.columns and cursor.hashed_columns)
 
     def past_position(self, dtypes: Mapping[str, pl.DataType]) -> pl.Expr | None:
@@ -112,7 +118,7 @@ class Meter:
             return rows
         keep = [True] * rows.height
         positions = candidates.arg_true().to_list()
-        for index, number in zip(positions, row_hashes(rows.filter(candidates), self._hashed), strict=True):
+        for index, number in zip(positions, row_hashes(rows.filter(candidates), self._recognised_by), strict=True):
             if self._to_recognise[number] > 0:
                 self._to_recognise[number] -= 1
                 keep[index] = False
@@ -138,7 +144,10 @@ class Meter:
             return
         kept = rows.filter(self._must_be_remembered(rows.schema))
         if kept.height:
-            self._remembered.append(kept)
+            hashes = [
+                pl.Series(name, row_hashes(kept, hashed), dtype=pl.UInt64) for hashed, name in self._hashed_by.items()
+            ]
+            self._remembered.append(kept.select(columns).with_columns(hashes))
             self._remembered_rows += kept.height
             if self._remembered_rows > MOST_REMEMBERED_ROWS:
                 self._forget()
@@ -184,18 +193,17 @@ class Meter:
             if not generation.up_to
             or any(reaches(value, floors[column]) for column, value in generation.up_to.items() if column in floors)
         ]
+        hashed = self._recognised_by if generations else self._cursor.hashed_columns
         if self._remembered:
             rows = pl.concat(self._remembered)
             rows = rows.filter(self._must_be_remembered(rows.schema))
-            hashed = self._hashed if generations else self._cursor.hashed_columns
             unknown = rows.select(
                 pl.all_horizontal([comparable(c, rows.schema[c]).is_null() for c in self._cursor.columns])
             ).to_series()
             for part, up_to in ((rows.filter(~unknown), watermark), (rows.filter(unknown), {})):
                 if part.height:
-                    generations.append(Generation(up_to=up_to, hashes=Counter(row_hashes(part, hashed))))
-            return SeenRows(columns=hashed, generations=tuple(generations))
-        return SeenRows(columns=self._hashed if generations else (), generations=tuple(generations))
+                    generations.append(Generation(up_to=up_to, hashes=Counter(part[self._hashed_by[hashed]].to_list())))
+        return SeenRows(columns=hashed if generations else (), generations=tuple(generations))
 
 
 def comparable(column: str, dtype: pl.DataType) -> pl.Expr:

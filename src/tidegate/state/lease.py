@@ -32,7 +32,7 @@ def is_dead(owner: str) -> bool:
         about = json.loads(owner)
         pid = int(about["pid"])
         machine = _machine()
-        on_this_machine = machine is not None and bool(about["machine"] == machine)
+        on_this_machine: bool = machine is not None and about["machine"] == machine
     except (ValueError, KeyError, TypeError):
         return False
     if not on_this_machine:
