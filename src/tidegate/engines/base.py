@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from tidegate.registry import PluginRegistry
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import narwhals as nw
     import pyarrow as pa
 
@@ -137,6 +139,10 @@ class BaseEngine(ABC):
     @abstractmethod
     def with_columns(self, frame: Frame, expressions: Mapping[str, SqlExpression]) -> Frame:
         """Return the frame with columns computed by expressions over its columns."""
+
+    @abstractmethod
+    def with_constants(self, frame: Frame, values: Mapping[str, str | datetime]) -> Frame:
+        """Return the frame with columns that hold one value; times are aware, kept in UTC to the microsecond."""
 
     @abstractmethod
     def where(self, frame: Frame, condition: SqlExpression) -> Frame:

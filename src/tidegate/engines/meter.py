@@ -81,10 +81,14 @@ class Meter:
     def past_position(self, dtypes: Mapping[str, pl.DataType]) -> pl.Expr | None:
         """Return the condition for rows that may be new, for the engine to push down; None when all may be."""
         starts = {column: self._cursor.start(column) for column in self._cursor.columns}
-        if not starts or any(start is None for start in starts.values()):
+        if all(start is None for start in starts.values()):
             return None
         values = {column: comparable(column, dtypes[column]) for column in starts}
-        reached = [values[column] >= literal(start, dtypes[column]) for column, start in starts.items()]
+        reached = [
+            # in a column that was always NULL, any value is new
+            values[column].is_not_null() if start is None else values[column] >= literal(start, dtypes[column])
+            for column, start in starts.items()
+        ]
         unknown = pl.all_horizontal([value.is_null() for value in values.values()])
         return pl.any_horizontal(reached).fill_null(False) | unknown
 
@@ -108,8 +112,7 @@ class Meter:
         Raises:
             SourceError: more rows share the newest watermark than an append can remember (TG211).
         """
-        cursor = self._cursor
-        watermark = {**cursor.watermark, **self._watermark}
+        watermark = self._reached()
         return Reading(rows=self._rows, watermark=watermark, seen=self._seen(watermark) if self._tracks else SeenRows())
 
     def _unrecognised(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -127,10 +130,10 @@ class Meter:
     def _is_ahead(self, schema: Mapping[str, pl.DataType]) -> pl.Expr:
         """Tell rows that no earlier load can have seen: past the watermark itself, not only past its lag."""
         known = self._cursor.watermark
+        values = {column: comparable(column, schema[column]) for column in self._cursor.columns}
         ahead = [
-            comparable(column, schema[column]) > literal(known[column], schema[column])
-            for column in self._cursor.columns
-            if column in known
+            value > literal(known[column], schema[column]) if column in known else value.is_not_null()
+            for column, value in values.items()
         ]
         return pl.any_horizontal(ahead).fill_null(False) if ahead else pl.lit(False)
 
@@ -159,13 +162,18 @@ class Meter:
         unknown = pl.all_horizontal([value.is_null() for value in values.values()])
         return (pl.any_horizontal(at_the_end).fill_null(False) | unknown) if at_the_end else unknown
 
-    def _floors(self) -> dict[str, Value]:
+    def _reached(self) -> dict[str, Value]:
+        """Return per column the greatest value of this and all earlier reads: a watermark never goes back."""
         reached = dict(self._cursor.watermark)
         for column, value in self._watermark.items():
             if column not in reached or reaches(value, reached[column]):
                 reached[column] = value
+        return reached
+
+    def _floors(self) -> dict[str, Value]:
+        """Return per column where the next read will start."""
         lag = self._cursor.lag
-        return {column: value if lag is None else less_lag(value, lag) for column, value in reached.items()}
+        return {column: value if lag is None else less_lag(value, lag) for column, value in self._reached().items()}
 
     def _forget(self) -> None:
         """Drop rows that a greater watermark has made unnecessary; fail when too many are left."""

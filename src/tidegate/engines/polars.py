@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import narwhals as nw
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tidegate.engines.meter import Meter
     from tidegate.expressions.sql import SqlExpression
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ROW = "__tidegate_row"
 _WIDENING = pl.ScanCastOptions(
     integer_cast=["upcast"],
@@ -83,6 +85,11 @@ class PolarsEngine(BaseEngine):
                 for column, expression in expressions.items()
             )
         )
+
+    def with_constants(self, frame: Frame, values: Mapping[str, str | datetime]) -> Frame:
+        """Return the frame with columns that hold one value."""
+        lazy: pl.LazyFrame = frame.to_native()
+        return nw.from_native(lazy.with_columns(_constant(value).alias(column) for column, value in values.items()))
 
     def where(self, frame: Frame, condition: SqlExpression) -> Frame:
         """Return the rows that meet the condition; NULL does not."""
@@ -201,6 +208,13 @@ class PolarsEngine(BaseEngine):
             for column in columns
         ]
         return nw.from_native(joined.with_columns(values).drop(list(kept.values())))
+
+
+def _constant(value: str | datetime) -> pl.Expr:
+    if isinstance(value, str):
+        return pl.lit(value)
+    microseconds = (value - _EPOCH) // timedelta(microseconds=1)
+    return pl.lit(microseconds).cast(pl.Datetime("us", "UTC"))  # a zoned literal takes half a millisecond to make
 
 
 def _joined(frame: Frame, batch: Frame, keys: Sequence[str], how: Literal["semi", "anti"]) -> Frame:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-import narwhals as nw
-
 from tidegate.transformers.base import BaseTransformer, TransformContext
 
 if TYPE_CHECKING:
@@ -32,10 +30,6 @@ class SystemColumnAdder(BaseTransformer):
 
     def transform(self, frame: Frame, context: TransformContext) -> Frame:
         """Add the columns."""
-        now = nw.lit(context.started_at).cast(nw.Datetime("us", "UTC"))
-        return frame.with_columns(
-            now.alias(CREATED_AT),
-            now.alias(UPDATED_AT),
-            nw.lit("tidegate").alias(UPDATED_BY),
-            nw.lit(context.run_id).alias(RUN_ID),
-        )
+        now = context.started_at
+        values = {CREATED_AT: now, UPDATED_AT: now, UPDATED_BY: "tidegate", RUN_ID: context.run_id}
+        return context.engine.with_constants(frame, values)
