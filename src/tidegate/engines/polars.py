@@ -57,7 +57,7 @@ class PolarsEngine(BaseEngine):
             for column, values in scan.per_file.items()
         ]
         widened = [
-            pl.col(column).cast(polars_type(scan.columns[column]))
+            cast_expression(column, polars_type(dtype), ColumnCast(type=scan.columns[column]))
             for column, dtype in group.columns.items()
             if column in scan.columns and dtype != scan.columns[column]
         ]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pyarrow as pa
 
+from tidegate.engines.polars_time import parsed
+
 if TYPE_CHECKING:
     from tidegate.engines.base import ColumnCast
 
@@ -52,7 +54,7 @@ def cast_expression(column: str, dtype: pl.DataType, cast: ColumnCast, *, strict
     value = _converted(pl.col(column), dtype, target, cast, strict=strict)
     if cast.default is not None and strict:
         text = pl.lit(str(cast.default))
-        value = value.fill_null(_parsed(text, target, None, strict=True) if _is_time(target) else text.cast(target))
+        value = value.fill_null(parsed(text, target, None) if _is_time(target) else text.cast(target))
     return value.alias(column)
 
 
@@ -61,7 +63,7 @@ def _converted(value: pl.Expr, dtype: pl.DataType, target: pl.DataType, cast: Co
         return value
     if isinstance(dtype, pl.String):
         if _is_time(target):
-            return _parsed(value, target, cast.format, strict=strict)
+            return parsed(value, target, cast.format, zone=cast.time_zone, strict=strict)
         if isinstance(target, pl.Boolean):
             lowered = value.str.to_lowercase().str.strip_chars()
             if strict:
@@ -71,10 +73,27 @@ def _converted(value: pl.Expr, dtype: pl.DataType, target: pl.DataType, cast: Co
             value = value.str.strip_chars()
     if dtype.is_float() and target.is_integer():
         return _whole(value, target, strict=strict)
+    if isinstance(dtype, pl.Struct) and isinstance(target, pl.Struct):
+        return _restructured(value, dtype, target, cast, strict=strict)
+    if isinstance(dtype, pl.List) and isinstance(target, pl.List):
+        return value.list.eval(_converted(pl.element(), dtype.inner, target.inner, cast, strict=strict))
     if isinstance(dtype, pl.Datetime) and isinstance(target, pl.Datetime) and target.time_zone and not dtype.time_zone:
         zoned = value.dt.replace_time_zone(cast.time_zone or "UTC", ambiguous="earliest", non_existent="raise")
         return zoned.dt.convert_time_zone(target.time_zone).dt.cast_time_unit(target.time_unit)
     return value.cast(target, strict=strict)
+
+
+def _restructured(value: pl.Expr, dtype: pl.Struct, target: pl.Struct, cast: ColumnCast, *, strict: bool) -> pl.Expr:
+    """Convert a struct field by field; one that it lacks is NULL."""
+    present = {field.name: field.dtype for field in dtype.fields}
+    fields = [
+        _converted(value.struct.field(field.name), present[field.name], field.dtype, cast, strict=strict)
+        if field.name in present
+        else pl.lit(None, dtype=field.dtype)
+        for field in target.fields
+    ]
+    named = [field.alias(wanted.name) for field, wanted in zip(fields, target.fields, strict=True)]
+    return pl.when(value.is_not_null()).then(pl.struct(named))
 
 
 def _whole(value: pl.Expr, target: pl.DataType, *, strict: bool) -> pl.Expr:
@@ -93,15 +112,3 @@ def _refuse_fractions(values: pl.Series) -> pl.Series:
 
 def _is_time(dtype: pl.DataType) -> bool:
     return isinstance(dtype, pl.Datetime | pl.Date | pl.Time)
-
-
-def _parsed(value: pl.Expr, target: pl.DataType, format_: str | None, *, strict: bool) -> pl.Expr:
-    match target:
-        case pl.Date():
-            return value.str.to_date(format_, strict=strict)
-        case pl.Time():
-            return value.str.to_time(format_, strict=strict)
-        case pl.Datetime(time_unit=unit, time_zone=zone):
-            return value.str.to_datetime(format_, time_unit=unit, time_zone=zone, strict=strict)
-        case _:
-            raise AssertionError(target)

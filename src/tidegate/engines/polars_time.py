@@ -1,0 +1,75 @@
+"""Dates and timestamps from text: ISO 8601, strictly, or by a declared format.
+
+Only ISO 8601 is taken without a format: whether 01/02/2020 is in January or in February is not for us to guess.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import product
+
+import polars as pl
+
+_CLOCKS = ("%H:%M:%S%.f", "%H:%M:%S", "%H:%M")
+_ZONES = ("Z", "%:z", "%z")
+_LOCAL_FORMS = (*(f"%Y-%m-%d{separator}{clock}" for separator, clock in product("T ", _CLOCKS)), "%Y-%m-%d")
+_ZONED_FORMS = tuple(f"%Y-%m-%d{separator}{clock}{zone}" for separator, clock, zone in product("T ", _CLOCKS, _ZONES))
+
+
+def parsed(
+    value: pl.Expr, target: pl.DataType, form: str | None, *, zone: str | None = None, strict: bool = True
+) -> pl.Expr:
+    """Return text as dates, times or timestamps.
+
+    Args:
+        value: The text.
+        target: `Date`, `Time` or `Datetime`.
+        form: strptime format; ISO 8601 when not given.
+        zone: Zone of text without one, where the target is zoned; UTC when not given.
+        strict: Whether text that does not fit fails the run; else it is NULL.
+    """
+    if isinstance(target, pl.Time):
+        return value.str.to_time(form, strict=strict)
+    if form is not None and isinstance(target, pl.Date):
+        return value.str.to_date(form, strict=strict)
+    parse = partial(_series, target=target, forms=(form,) if form else None, zone=zone or "UTC", strict=strict)
+    return value.map_batches(parse, return_dtype=target, is_elementwise=True)
+
+
+def _series(
+    texts: pl.Series, target: pl.DataType, forms: tuple[str, ...] | None, zone: str, *, strict: bool
+) -> pl.Series:
+    """Parse by the first form that takes all texts; texts in several forms take as many passes."""
+    result: pl.Series | None = None
+    for form in forms or _forms(texts, target):
+        times = _by_form(texts, target, form, zone)
+        result = times if result is None else result.zip_with(result.is_not_null(), times)
+        if result.null_count() == texts.null_count():
+            return result
+    assert result is not None, "there is always a form"  # noqa: S101
+    if strict:
+        bad = texts.filter(result.is_null() & texts.is_not_null())[0]
+        msg = f"conversion from `str` to `{target}` failed in column '{texts.name}': [{bad!r}]"
+        raise pl.exceptions.InvalidOperationError(msg)
+    return result
+
+
+def _forms(texts: pl.Series, target: pl.DataType) -> tuple[str, ...]:
+    """Return the ISO forms to try, that of the first text first."""
+    if isinstance(target, pl.Date):
+        return ("%Y-%m-%d",)
+    forms = _LOCAL_FORMS + _ZONED_FORMS if isinstance(target, pl.Datetime) and target.time_zone else _LOCAL_FORMS
+    first = texts.drop_nulls().head(1)
+    return tuple(sorted(forms, key=lambda form: first.str.to_datetime(form, strict=False).null_count()))
+
+
+def _by_form(texts: pl.Series, target: pl.DataType, form: str, zone: str) -> pl.Series:
+    if not isinstance(target, pl.Datetime):
+        return texts.str.to_date(form, strict=False)
+    is_zoned = form.endswith(_ZONES)
+    times = texts.str.to_datetime(form, time_unit=target.time_unit, time_zone="UTC" if is_zoned else None, strict=False)
+    if target.time_zone is None:
+        return times.dt.replace_time_zone(None) if is_zoned else times
+    if not is_zoned:
+        times = times.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="raise")
+    return times.dt.convert_time_zone(target.time_zone)
