@@ -69,5 +69,6 @@ def explain(code: str) -> Explanation:
     if wanted in known:
         return known[wanted]
     near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.6)
+    near.sort(key=lambda code: difflib.SequenceMatcher(None, code, wanted).find_longest_match().size, reverse=True)
     hint = f"did you mean {' or '.join(near)}?" if near else f"codes are {', '.join(known)}"
     raise ConfigurationError(f"there is no code {code.strip()!r}", hint=hint)

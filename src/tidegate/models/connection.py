@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_serializer, model_validator
+from pydantic import Field, PrivateAttr, field_serializer, model_validator
 
-from tidegate.masking import MASK, get_registered_secret_values
-from tidegate.models.base import Declaration, Name, Names, Options, TypedBy, derived_id
+from tidegate.masking import MASK, mask, mask_within
+from tidegate.models.base import (
+    Declaration,
+    Name,
+    Names,
+    Options,
+    TypedBy,
+    broken_rule,
+    derived_id,
+    object_from_text,
+)
 
 FILE_FORMATS = ("parquet", "csv", "json", "jsonl", "avro", "excel")
 LAKEHOUSE_FORMATS = ("delta", "iceberg")
@@ -142,6 +152,7 @@ class Connection(Declaration):
     secrets_ref: dict[str, Names] = Field(default_factory=dict)
     """`{source: [configure fields]}`: each field holds the secret's key, and is replaced by its value."""
     is_active: bool = True
+    _secrets_resolved: bool = PrivateAttr(default=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -151,9 +162,12 @@ class Connection(Declaration):
         data = dict(data)
         if isinstance(data.get("format"), str):
             data["format"] = data["format"].lower()
-        if data.get("connection_type") is None and data.get("format") in TYPE_OF_FORMAT:
-            data["connection_type"] = TYPE_OF_FORMAT[data["format"]]
+            if data.get("connection_type") is None and data["format"] in TYPE_OF_FORMAT:
+                data["connection_type"] = TYPE_OF_FORMAT[data["format"]]
         configure = data.get("configure")
+        if isinstance(configure, str):
+            with suppress(ValueError):  # the field itself says what is wrong with the text
+                configure = data["configure"] = object_from_text(configure)
         if isinstance(configure, dict):
             for lifted in ("catalog", "database"):
                 if data.get(lifted) is None and configure.get(lifted) is not None:
@@ -167,7 +181,7 @@ class Connection(Declaration):
         expected = TYPE_OF_FORMAT.get(self.format or "")
         if expected and self.connection_type not in {expected, "streaming"}:
             msg = f"format {self.format!r} belongs to connection_type {expected!r}, not {self.connection_type!r}"
-            raise ValueError(msg)
+            raise broken_rule("TG102", msg, field="connection_type")
         return self
 
     @cached_property
@@ -175,9 +189,30 @@ class Connection(Declaration):
         """`configure` as typed values. Read it after secrets are resolved."""
         return ConnectionSettings.model_validate(self.configure)
 
+    @property
+    def secrets_resolved(self) -> bool:
+        """Whether `configure` holds secrets, no longer their keys."""
+        return self._secrets_resolved
+
+    def take_secrets(self, values: Mapping[str, str]) -> None:
+        """Put secrets in the place of their keys, also where a key had been lifted from `configure`.
+
+        :attr:`settings` is made anew when it is next read.
+        """
+        for lifted in {"catalog", "database"} & values.keys():
+            if self.__dict__[lifted] == self.configure[lifted]:
+                self.__dict__[lifted] = values[lifted]
+        self.configure.update(values)
+        self.__dict__.pop("settings", None)
+        self._secrets_resolved = True
+
     def with_resolved(self) -> Self:
         """Return a copy whose `configure` can take secrets without touching this declaration."""
         return self.model_copy(update={"configure": dict(self.configure)})
+
+    @field_serializer("catalog", "database")
+    def _mask_lifted(self, value: str | None) -> str | None:
+        return mask(value) if value else value
 
     @field_serializer("configure")
     def _mask_dump(self, configure: dict[str, Any]) -> dict[str, Any]:
@@ -187,17 +222,15 @@ class Connection(Declaration):
         """Show the fields that are set, credentials masked."""
         for name, value in super().__repr_args__():
             if name in type(self).model_fields and name != "settings":
-                yield name, self._masked(value) if name == "configure" else value
+                yield name, self._masked(value) if name == "configure" else mask_within(value)
 
     def _masked(self, configure: dict[str, Any]) -> dict[str, Any]:
         references = {field for fields in self.secrets_ref.values() for field in fields}
-        secrets = get_registered_secret_values()
+        hidden = CREDENTIAL_FIELDS | references if self._secrets_resolved else CREDENTIAL_FIELDS - references
 
         def shown(key: str, value: Any) -> Any:
             if isinstance(value, dict):
                 return {inner: shown(inner, item) for inner, item in value.items()}
-            is_secret = isinstance(value, str) and any(secret in value for secret in secrets)
-            is_credential = key in CREDENTIAL_FIELDS and value is not None and key not in references
-            return MASK if is_secret or is_credential else value
+            return MASK if key in hidden and value is not None else mask_within(value)
 
         return {key: shown(key, value) for key, value in configure.items()}

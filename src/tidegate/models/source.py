@@ -11,7 +11,6 @@ from tidegate.models.base import Declaration, FromText, Name, Names, Options, Ty
 from tidegate.models.connection import Connection, LookBackFields
 
 
-
 class ChangeData(Declaration):
     """How change-data rows say what happened to a key."""
 

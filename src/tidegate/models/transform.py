@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tidegate.models.base import Declaration, Name, Names, Options, TypedBy
+from tidegate.models.base import Declaration, Name, Names, Options, TypedBy, broken_rule
 
 
 class AdditionalColumn(Declaration):
@@ -44,8 +44,7 @@ class SchemaHintSection(Declaration):
     @model_validator(mode="after")
     def _names_its_connection(self) -> Self:
         if not (self.connection_name or self.connection_id):
-            msg = "a schema hint section names its connection: connection_name or connection_id"
-            raise ValueError(msg)
+            raise broken_rule("TG103", "connection_name (or connection_id) is missing")
         return self
 
 
@@ -119,7 +118,7 @@ class Transform(Declaration):
     def _select_or_drop(self) -> Self:
         if self.select_columns and self.drop_columns:
             msg = "select_columns and drop_columns exclude each other"
-            raise ValueError(msg)
+            raise broken_rule("TG116", msg, field="drop_columns")
         return self
 
     @cached_property

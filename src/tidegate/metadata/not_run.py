@@ -1,0 +1,107 @@
+"""What can be declared and this version does not run. Nothing of it is ignored in silence: a check refuses it.
+
+The tables shrink as Tidegate grows; when one is empty, its lines here go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidegate.metadata.node import Node
+from tidegate.models import Connection, DataFlow, Destination, Source, Transform
+from tidegate.models.connection import LookBackFields
+from tidegate.models.options import READ_OPTIONS, WRITE_OPTIONS
+from tidegate.models.source import SourceSettings
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+SOURCE_FORMATS = tuple(READ_OPTIONS)
+DESTINATION_FORMATS = tuple(WRITE_OPTIONS)
+LOAD_TYPES = ("append", "overwrite", "full_load", "merge_upsert")
+ENGINES = ("polars",)
+
+_LOOK_BACK = frozenset(LookBackFields.model_fields)
+_SECTIONS = frozenset({"triggers", "quality"})
+_CONNECTION = frozenset({"catalog"})
+_CONNECTION_SETTINGS = _LOOK_BACK | {"date_folder_partitions", "merge_options"}
+_DATAFLOW = frozenset({"configure", "depends_on", "quality", "timeout"})
+_SOURCE = frozenset({"query", "python_function", "cdc"})
+_SOURCE_SETTINGS = frozenset(SourceSettings.model_fields) - {"read_options"}
+_TRANSFORM = frozenset({"value_rules", "hash_columns", "masking_rules"})
+_DESTINATION_SETTINGS = frozenset({"replace_by_watermark", "schema_policy", "merge_options", "scd2_effective_column"})
+
+
+@dataclass(frozen=True, slots=True)
+class NotRun:
+    """Something declared that this version does not run.
+
+    Attributes:
+        path: Where it is, from the declaration it belongs to.
+        what: What it is, in the words of the file.
+        hint: What this version runs instead.
+    """
+
+    path: tuple[str, ...]
+    what: str
+    hint: str | None = None
+
+
+def sections_not_run(sections: Mapping[str, Node]) -> Iterator[NotRun]:
+    """Yield the sections of a project that hold something and are not run."""
+    yield from (NotRun((name,), name) for name in sorted(_SECTIONS) if name in sections and sections[name].value)
+
+
+def connection_not_run(connection: Connection) -> Iterator[NotRun]:
+    """Yield the fields of a connection that are not run."""
+    yield from _given(connection, _CONNECTION, ())
+    yield from _given(connection.settings, _CONNECTION_SETTINGS, ("configure",))
+
+
+def source_not_run(source: Source, connection: Connection | None) -> Iterator[NotRun]:
+    """Yield what is not run of a source: its fields, and the format of its connection."""
+    yield from _given(source, _SOURCE, ("source",))
+    yield from _given(source.settings, _SOURCE_SETTINGS, ("source", "configure"))
+    yield from _format(connection, "source", SOURCE_FORMATS)
+
+
+def destination_not_run(destination: Destination, connection: Connection | None) -> Iterator[NotRun]:
+    """Yield what is not run of a destination: its fields and values, and the format of its connection."""
+    yield from _given(destination.settings, _DESTINATION_SETTINGS, ("destination", "configure"))
+    yield from _format(connection, "destination", DESTINATION_FORMATS)
+    yield from _other_value(destination.load_type, LOAD_TYPES, ("destination", "load_type"))
+    yield from _other_value(destination.settings.delete_mode, ("hard",), ("destination", "configure", "delete_mode"))
+
+
+def transform_not_run(transform: Transform) -> Iterator[NotRun]:
+    """Yield the fields of a transform that are not run."""
+    yield from _given(transform, _TRANSFORM, ("transform",))
+
+
+def dataflow_not_run(dataflow: DataFlow) -> Iterator[NotRun]:
+    """Yield the fields and values of the dataflow itself that are not run."""
+    yield from _given(dataflow, _DATAFLOW, ())
+    yield from _other_value(dataflow.engine, ENGINES, ("engine",))
+    yield from _other_value(dataflow.processing_mode, ("batch",), ("processing_mode",))
+
+
+def _given(model: BaseModel, fields: frozenset[str], prefix: tuple[str, ...]) -> Iterator[NotRun]:
+    """Yield the fields that are given a value other than their default."""
+    for name in sorted(fields & model.model_fields_set):
+        if getattr(model, name) != type(model).model_fields[name].get_default(call_default_factory=True):
+            yield NotRun((*prefix, name), ".".join((*prefix, name)))
+
+
+def _format(connection: Connection | None, part: str, formats: tuple[str, ...]) -> Iterator[NotRun]:
+    if connection is None or connection.connection_type is None:
+        return
+    if connection.format not in formats or connection.connection_type == "streaming":
+        what = f"a {part} of {f'format {connection.format}' if connection.format else connection.connection_type}"
+        yield NotRun((part, "connection_name"), what, f"formats of a {part}: {', '.join(formats)}")
+
+
+def _other_value(value: str | None, values: tuple[str, ...], path: tuple[str, ...]) -> Iterator[NotRun]:
+    if value is not None and value not in values:
+        yield NotRun(path, f"{'.'.join(path)} {value}", f"this version runs: {', '.join(values)}")

@@ -1,0 +1,261 @@
+"""A project's declarations, from files to validated models: the one way that both checking and loading go."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tidegate.metadata.declared import Declared
+from tidegate.metadata.document import Document, read_document
+from tidegate.metadata.finding import Finding, Findings, suggestion
+from tidegate.metadata.node import Node, Step
+from tidegate.metadata.not_run import sections_not_run
+from tidegate.metadata.option_rules import check_options
+from tidegate.metadata.profile import apply_profile
+from tidegate.metadata.rules import DeclaredFlow, check_connection, check_flow, check_section, destination_key
+from tidegate.metadata.substitution import Substitution
+from tidegate.models import (
+    Connection,
+    DataFlow,
+    Destination,
+    Metadata,
+    QualityRule,
+    SchemaHintSection,
+    Source,
+    Transform,
+)
+
+COMPATIBLE_WITH = ("datacoolie",)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What a project declares.
+
+    Attributes:
+        root: The project folder.
+        metadata: The declarations that hold, each dataflow with its connections, and shared schema hints apart.
+        findings: What was found, in the order of the files.
+    """
+
+    root: Path
+    metadata: Metadata
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that refuse the metadata."""
+        return tuple(finding for finding in self.findings if finding.severity == "error")
+
+
+def read_project(path: Path, *, profile: str | None = None, variables: Mapping[str, Any] | None = None) -> Project:
+    """Read and check the metadata of a file or project folder. No data is touched.
+
+    Args:
+        path: The file or folder.
+        profile: Name of the profile; when None, that of the environment variable ``TIDEGATE_PROFILE``.
+        variables: Values that win over the declared variables.
+    """
+    findings = Findings()
+    document = read_document(path, findings)
+    complete = not findings.has("TG100")
+    content = document.content
+    apply_profile(content, profile, findings, complete=complete)
+    substitution = Substitution(content.value.pop("variables", None), variables or {}, findings, complete=complete)
+    substitution.apply(content)
+    metadata = _Validation(document, findings, complete=complete).metadata()
+    metadata = metadata.model_copy(update={"variables": substitution.variables()})
+    if metadata.compat in COMPATIBLE_WITH:
+        findings.soften("TG101", "TG121")
+    return Project(document.root, metadata, tuple(findings))
+
+
+class _Validation:
+    """One pass over all sections, connections first, as the others refer to them."""
+
+    def __init__(self, document: Document, findings: Findings, *, complete: bool) -> None:
+        self._root = document.root
+        self._content = document.content
+        self._findings = findings
+        self._complete = complete
+        self._compat = self._content.text("compat")
+        self._connections: dict[str, Connection] = {}
+        self._broken: set[str] = set()  # declared, but refused: reported once, and not as unknown
+
+    def metadata(self) -> Metadata:
+        if "compat" in self._content.fields and self._compat not in COMPATIBLE_WITH:
+            hint = f"the only value is {COMPATIBLE_WITH[0]}"
+            self._findings.add("TG102", self._content.fields["compat"].place, "unknown value of compat", hint=hint)
+        self._report_sections_not_run()
+        self._report_duplicates("connections", "connection_id")
+        self._report_duplicates("dataflows", "dataflow_id")
+        for declared in self._declared("connections", "connection"):
+            self._validate_connection(declared)
+        flows = [self._validate_flow(declared) for declared in self._declared("dataflows", "dataflow")]
+        for flow in flows:
+            check_flow(flow)
+        self._report_shared_destinations(flows)
+        sections = [self._validate_section(declared) for declared in self._declared("schema_hints", "schema hints of")]
+        return Metadata(
+            connections=tuple(self._connections.values()),
+            dataflows=tuple(flow.dataflow for flow in flows if flow.dataflow),
+            schema_hints=tuple(section for section in sections if section),
+            compat=self._compat,
+        )
+
+    def _items(self, section: str) -> list[Node]:
+        return self._content.fields[section].items if section in self._content.fields else []
+
+    def _declared(self, section: str, kind: str) -> Iterator[Declared]:
+        for position, node in enumerate(self._items(section), start=1):
+            name = node.text("name") or node.text("table_name")
+            label = f"{kind} {name!r}" if name else f"{kind} no. {position}"
+            yield Declared(node, label, self._findings)
+
+    # -- connections ---------------------------------------------------------------------------------------------
+
+    def _validate_connection(self, declared: Declared) -> None:
+        name, format_name = declared.node.text("name"), declared.node.text("format")
+        check_options(declared, ("configure",), format_name.lower() if format_name else None)
+        connection = declared.validate(Connection, self._resolve_base_path)
+        if connection is None:
+            self._broken |= {name} if name else set()
+            return
+        check_connection(declared, connection)
+        self._connections.setdefault(connection.name, connection)
+
+    def _resolve_base_path(self, data: dict[str, Any]) -> None:
+        configure = data.get("configure")
+        if isinstance(configure, dict) and isinstance(configure.get("base_path"), str) and configure["base_path"]:
+            configure["base_path"] = resolved_path(self._root, configure["base_path"])
+
+    # -- dataflows -----------------------------------------------------------------------------------------------
+
+    def _validate_flow(self, declared: Declared) -> DeclaredFlow:
+        for part in ("source", "destination"):
+            self._name_connection(declared, part)
+            connection = self._connections.get(_name_at(declared, part, "connection_name") or "")
+            check_options(declared, (part, "configure"), connection.format if connection else None)
+        dataflow = declared.validate(DataFlow, self._complete_flow)
+        if dataflow:
+            source, destination, transform = dataflow.source, dataflow.destination, dataflow.transform
+            return DeclaredFlow(
+                declared=declared, dataflow=dataflow, source=source, destination=destination, transform=transform
+            )
+        return DeclaredFlow(
+            declared=declared,
+            dataflow=None,
+            source=declared.validate_part(Source, "source", self._complete_part),
+            destination=declared.validate_part(Destination, "destination", self._complete_part),
+            transform=declared.validate_part(Transform, "transform"),
+        )
+
+    def _name_connection(self, declared: Declared, part: str) -> None:
+        """Report an unknown connection, and let `connection` be `connection_name`."""
+        node = declared.node.child(part)
+        if node is None:
+            return
+        if "connection" in node.fields and "connection_name" in node.fields:
+            message = f"{part}: connection and connection_name are the same field"
+            declared.report("TG116", message, part, "connection", hint="keep one of them")
+            declared.refuse([(part, "connection")])
+        elif "connection" in node.fields:
+            node.value = {
+                ("connection_name" if key == "connection" else key): field for key, field in node.fields.items()
+            }
+        name = node.text("connection_name")
+        if name and self._is_unknown(name):
+            hint = suggestion(name, self._names(), otherwise="connections") or "there are no connections"
+            declared.report("TG104", f"{part}: unknown connection {name!r}", part, "connection_name", hint=hint)
+
+    def _is_unknown(self, name: str) -> bool:
+        return self._complete and name not in self._connections and name not in self._broken
+
+    def _names(self) -> list[str]:
+        return [*self._connections, *sorted(self._broken)]
+
+    def _complete_flow(self, data: dict[str, Any]) -> None:
+        for part in ("source", "destination"):
+            if isinstance(data.get(part), dict):
+                self._complete_part(data[part])
+
+    def _complete_part(self, data: dict[str, Any]) -> None:
+        """Attach the connection that a source or destination names, and resolve the path of a query's file."""
+        name = data.get("connection_name")
+        if isinstance(name, str) and name in self._connections:
+            data["connection"] = self._connections[name]
+        query = data.get("query")
+        if isinstance(query, str) and query.lower().endswith(".sql"):
+            data["query"] = resolved_path(self._root, query)
+
+    # -- schema hints --------------------------------------------------------------------------------------------
+
+    def _validate_section(self, declared: Declared) -> SchemaHintSection | None:
+        section = declared.validate(SchemaHintSection)
+        if section is None:
+            return None
+        connection = self._connections.get(section.connection_name or "")
+        if section.connection_name and self._is_unknown(section.connection_name):
+            hint = suggestion(section.connection_name, self._names(), otherwise="connections")
+            message = f"unknown connection {section.connection_name!r}"
+            declared.report("TG104", message, "connection_name", hint=hint)
+        elif section.connection_id:
+            by_id = {known.connection_id: known for known in self._connections.values()}
+            connection = connection or by_id.get(section.connection_id)
+            if connection is None and self._complete and not self._broken:
+                message = f"unknown connection_id {section.connection_id!r}"
+                declared.report("TG104", message, "connection_id", hint=suggestion(section.connection_id, by_id))
+        check_section(declared, section, connection)
+        return section
+
+    # -- the whole -----------------------------------------------------------------------------------------------
+
+    def _report_sections_not_run(self) -> None:
+        for field in sections_not_run(self._content.fields):
+            node = self._content.fields[field.path[0]]
+            message = f"{field.what}: declared, but this version of Tidegate does not run it"
+            self._findings.add("TG113", node.key_place or node.place, message, hint=field.hint)
+        for declared in self._declared("quality", "quality rule"):
+            declared.validate(QualityRule)
+
+    def _report_duplicates(self, section: str, id_field: str) -> None:
+        """Report names and ids that two declarations of a section share."""
+        for field in ("name", id_field):
+            first: dict[str, Node] = {}
+            for item in self._items(section):
+                node, value = item.fields.get(field), item.text(field)
+                if node is None or not value:
+                    continue
+                if value in first:
+                    message = f"two {section} have the {field} {value!r}"
+                    self._findings.add("TG105", node.place, message, hint=f"the first is at {first[value].place}")
+                first.setdefault(value, node)
+
+    def _report_shared_destinations(self, flows: list[DeclaredFlow]) -> None:
+        """Note dataflows that write into one destination: allowed, and worth knowing."""
+        writers: dict[str, list[DeclaredFlow]] = defaultdict(list)
+        for flow in flows:
+            if flow.is_active and flow.destination and (key := destination_key(flow.destination)):
+                writers[key].append(flow)
+        for first, *others in writers.values():
+            for flow in others:
+                message = f"writes into the destination of {first.declared.label} too"
+                hint = "they take turns; if this is not meant, change destination.table of one of them"
+                flow.declared.report("TG112", message, "destination", "table", hint=hint, severity="note")
+
+
+def resolved_path(root: Path, path: str) -> str:
+    """Return a path relative to the project folder as an absolute one; URLs and absolute paths as they are."""
+    if "://" in path or path.startswith("/"):
+        return path
+    expanded = Path(path).expanduser()
+    return str(expanded if expanded.is_absolute() else root.absolute() / expanded)
+
+
+def _name_at(declared: Declared, *path: Step) -> str | None:
+    nodes = declared.node.follow(path)
+    value = nodes[-1].value if len(nodes) > len(path) else None
+    return value if isinstance(value, str) else None

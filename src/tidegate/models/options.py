@@ -1,0 +1,147 @@
+"""The read and write options of each format: their names, their other spellings, and the values they take.
+
+The one table that `check` refuses by and that readers and writers read by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """An option of a reader or writer.
+
+    Attributes:
+        name: Its name inside Tidegate.
+        wanted: The values that it takes, in plain words.
+        read: Returns the value as Tidegate uses it (`"true"` as True), or raises ValueError.
+        spellings: Its other names in metadata, as other systems call it.
+    """
+
+    name: str
+    wanted: str
+    read: Callable[[Any], Any]
+    spellings: tuple[str, ...] = ()
+
+
+def _flag(value: Any) -> bool:
+    flags = {"true": True, "false": False}
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in flags:
+        return flags[value.lower()]
+    raise ValueError
+
+
+def _count(value: Any) -> int:
+    if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, str) and value.isdecimal())):
+        raise ValueError
+    count = int(value)
+    if count < 0:
+        raise ValueError
+    return count
+
+
+def _count_or_all(value: Any) -> int | None:
+    return None if value is None else _count(value)
+
+
+def _count_above_zero(value: Any) -> int:
+    count = _count(value)
+    if count == 0:
+        raise ValueError
+    return count
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError
+    return value
+
+
+def _one_byte(value: Any) -> str:
+    if len(_text(value).encode()) > 1:
+        raise ValueError
+    return str(value)
+
+
+def _one_byte_or_none(value: Any) -> str | None:
+    return None if value is None or value == "" else _one_byte(value)
+
+
+def _encoding(value: Any) -> str:
+    encodings = {"utf8": "utf8", "utf-8": "utf8", "utf8-lossy": "utf8-lossy"}
+    if _text(value).lower() not in encodings:
+        raise ValueError
+    return encodings[value.lower()]
+
+
+def _null_texts(value: Any) -> Any:
+    texts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError
+    return value
+
+
+_INFER_SCHEMA_LENGTH = Option(
+    name="infer_schema_length", wanted="a number of rows, or null for all of them", read=_count_or_all
+)
+_INCLUDE_FILE_INFO = Option(name="include_file_info", wanted="true or false", read=_flag)
+
+_CSV = (
+    Option(name="separator", wanted="one character", read=_one_byte, spellings=("delimiter", "sep")),
+    Option(name="has_header", wanted="true or false", read=_flag, spellings=("header",)),
+    Option(name="quote_char", wanted="one character, or null for none", read=_one_byte_or_none, spellings=("quote",)),
+    Option(name="encoding", wanted="utf8 or utf8-lossy", read=_encoding),
+    Option(
+        name="null_values",
+        wanted="text, a list of texts, or texts by column",
+        read=_null_texts,
+        spellings=("nullValue",),
+    ),
+    _INFER_SCHEMA_LENGTH,
+    Option(name="comment_prefix", wanted="text", read=_text),
+    Option(name="skip_rows", wanted="a number of rows", read=_count),
+    Option(name="decimal_comma", wanted="true or false", read=_flag),
+    Option(name="try_parse_dates", wanted="true or false", read=_flag),
+    _INCLUDE_FILE_INFO,
+)
+_JSON = (_INFER_SCHEMA_LENGTH, _INCLUDE_FILE_INFO)
+_WRITE = (
+    Option(name="compression", wanted="the name of a codec", read=_text),
+    Option(name="max_rows_per_file", wanted="a number of rows above 0", read=_count_above_zero),
+    Option(name="target_file_size", wanted="a number of bytes above 0", read=_count_above_zero),
+)
+
+
+def _by_spelling(options: tuple[Option, ...]) -> Mapping[str, Option]:
+    return MappingProxyType({spelling: option for option in options for spelling in (option.name, *option.spellings)})
+
+
+READ_OPTIONS: Mapping[str, Mapping[str, Option]] = MappingProxyType(
+    {
+        "csv": _by_spelling(_CSV),
+        "json": _by_spelling(_JSON),
+        "jsonl": _by_spelling(_JSON),
+        "parquet": _by_spelling((_INCLUDE_FILE_INFO,)),
+    }
+)
+"""Format to spelling to option. A format that is not here is not read by this version."""
+
+WRITE_OPTIONS: Mapping[str, Mapping[str, Option]] = MappingProxyType(
+    dict.fromkeys(("delta", "parquet", "csv", "jsonl"), _by_spelling(_WRITE))
+)
+"""Format to spelling to option. A format that is not here is not written by this version."""
+
+
+def named_options(table: Mapping[str, Option], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return checked options by their names inside Tidegate, each value as Tidegate uses it.
+
+    >>> named_options(READ_OPTIONS["csv"], {"delimiter": ";", "header": "true"})
+    {'separator': ';', 'has_header': True}
+    """
+    return {table[spelling].name: table[spelling].read(value) for spelling, value in options.items()}
