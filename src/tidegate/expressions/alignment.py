@@ -53,11 +53,7 @@ def _is_text_literal(node: Node) -> bool:
 
 def _read(node: Node, kind: Kind) -> Node:
     text = str(node.value) if isinstance(node, Literal) else ""
-    found: Literal | None
-    if kind in NUMBERS:
-        found = _number(text)
-    else:
-        found = temporal(text, kind)
+    found = _number(text) if kind in NUMBERS else temporal(text, kind)
     if found is None:
         hint = None if kind in NUMBERS else "a date is '2024-01-31', a moment timestamp '2024-01-31 13:05:00'"
         raise unavailable(f"{text!r} is compared with {a_kind(kind)}, and is none", hint=hint)

@@ -109,7 +109,7 @@ def _like(translator: Translator, tree: exp.Expr) -> Node:
     return Call(name, (translator.node(tree.this), pattern))
 
 
-def _escape(translator: Translator, tree: exp.Expr) -> Node:
+def _escape(translator: Translator, _: exp.Expr) -> Node:
     hint = "use contains, starts_with, ends_with or regexp_like"
     raise unavailable("LIKE ... ESCAPE is not available in Polars", translator.text, hint=hint)
 
@@ -186,8 +186,9 @@ def _anonymous(translator: Translator, tree: exp.Expr) -> Node:
     offset = tree.meta.get("start")
     name = str(tree.this)
     lower = name.lower()
-    if lower in {"date_part", "datepart"} and len(tree.expressions) == 2:
-        return _extract(translator, exp.Extract(this=tree.expressions[0], expression=tree.expressions[1]))
+    if lower in {"date_part", "datepart"} and tree.expressions:
+        part, *rest = tree.expressions
+        return _extract(translator, exp.Extract(this=part, expression=rest[0] if rest else None))
     if lower in AGGREGATES or lower in WINDOWS or lower not in BY_NAME:
         return translator.function(name, (), offset)
     return translator.function(name, tuple(translator.node(argument) for argument in tree.expressions), offset)

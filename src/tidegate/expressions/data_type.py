@@ -17,6 +17,7 @@ from tidegate.expressions.type_words import SYSTEMS
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DESCRIBED = {dtype: word for word, dtype in reversed(PLAIN.items()) if not pa.types.is_decimal(dtype)}
+_DESCRIBED |= {pa.large_string(): "string", pa.string_view(): "string", pa.large_binary(): "binary"}
 
 
 def parse_data_type(
@@ -58,10 +59,6 @@ def describe_type(dtype: pa.DataType) -> str:
         return f"decimal({dtype.precision},{dtype.scale})"
     if pa.types.is_timestamp(dtype):
         return f"timestamp[{dtype.unit}, tz={dtype.tz}]" if dtype.tz else f"timestamp[{dtype.unit}]"
-    if pa.types.is_large_string(dtype) or pa.types.is_string_view(dtype):
-        return "string"
-    if pa.types.is_large_binary(dtype):
-        return "binary"
     if pa.types.is_list(dtype) or pa.types.is_large_list(dtype):
         return f"array<{describe_type(dtype.value_type)}>"
     if pa.types.is_map(dtype):

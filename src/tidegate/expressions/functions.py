@@ -1,14 +1,15 @@
 """The functions that an expression may use: one table, read by the check, by suggestions and by the documentation.
 
 A function is in the table only when every engine gives the same value for it. The oracle is DuckDB: a function that
-Polars computes otherwise is rewritten until it agrees, or it is not here. :data:`REFUSED` says why for those that people
-reach for.
+Polars computes otherwise is rewritten until it agrees, or it is not here. :data:`REFUSED` says why for those that
+people reach for.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal as OneOf
+from typing import cast
 
 from tidegate.expressions.nodes import Kind
 
@@ -48,7 +49,7 @@ def _function(
     least: int | None = None,
     most: int | None = -1,
 ) -> Function:
-    groups: tuple[Accepts, ...] = tuple(accepts.split())  # type: ignore[assignment]
+    groups: tuple[Accepts, ...] = cast("tuple[Accepts, ...]", tuple(accepts.split()))
     return Function(
         name=name,
         meaning=meaning,

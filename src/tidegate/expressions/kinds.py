@@ -46,28 +46,14 @@ _WORDS: dict[str, Kind] = {
     "binary": "binary",
 }
 _UTC = frozenset({"UTC", "ETC/UTC", "Z", "+00:00"})
-_BOOLEAN = frozenset(
-    [
-        "and",
-        "or",
-        "not",
-        "=",
-        "<>",
-        "<",
-        "<=",
-        ">",
-        ">=",
-        "is_same",
-        "is_other",
-        "in",
-        "between",
-        "like",
-        "ilike",
-        "is_null",
-        "is_true",
-        "is_false",
-    ]
-)
+_FIXED: dict[str, Kind] = {
+    **dict.fromkeys(("and", "or", "not", "is_null", "is_true", "is_false"), "boolean"),
+    **dict.fromkeys(("=", "<>", "<", "<=", ">", ">=", "is_same", "is_other"), "boolean"),
+    **dict.fromkeys(("in", "between", "like", "ilike"), "boolean"),
+    "/": "float",
+    "||": "text",
+}
+"""Kinds of what operators give, whatever they are given."""
 
 
 def kind_of_word(word: str) -> Kind:
@@ -106,33 +92,25 @@ def kind_of(node: Node) -> Kind:
 
 
 def _kind_of_call(name: str, arguments: tuple[Node, ...]) -> Kind:
-    if name in _BOOLEAN:
-        return "boolean"
-    if name == "*" and "interval" in (kind_of(arguments[0]), kind_of(arguments[1])):
-        return "interval"
-    if name in {"+", "-", "*"}:
-        return _kind_of_arithmetic(kind_of(arguments[0]), kind_of(arguments[1]))
-    if name == "/":
-        return "float"
-    if name == "negate":
-        return kind_of(arguments[0])
-    if name == "||":
-        return "text"
+    if name in _FIXED:
+        return _FIXED[name]
     if name == "case":
         return common([kind_of(value) for value in values_of_case(arguments)]) or "other"
+    kinds = [kind_of(argument) for argument in arguments]
+    if name in {"+", "-", "*"}:
+        return _kind_of_arithmetic(name, kinds[0], kinds[1])
     if name in {"date_trunc", "dateadd"}:
-        kind = kind_of(arguments[-1])
-        return "timestamp" if kind == "date" else kind
-    returns = BY_NAME[name].returns
+        return "timestamp" if kinds[-1] == "date" else kinds[-1]
+    returns = "first" if name == "negate" else BY_NAME[name].returns
     if returns == "first":
-        return kind_of(arguments[0])
-    if returns == "common":
-        return common([kind_of(argument) for argument in arguments]) or "other"
-    return returns
+        return kinds[0]
+    return (common(kinds) or "other") if returns == "common" else returns
 
 
-def _kind_of_arithmetic(one: Kind, other: Kind) -> Kind:
+def _kind_of_arithmetic(name: str, one: Kind, other: Kind) -> Kind:
     if "interval" in (one, other):
+        if name == "*":
+            return "interval"
         kind = other if one == "interval" else one
         return "timestamp" if kind == "date" else kind
     if one in TEMPORALS and other in TEMPORALS:

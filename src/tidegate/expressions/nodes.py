@@ -24,7 +24,7 @@ Kind = OneOf[
     "null",
     "unknown",
 ]
-"""What an expression gives: `timestamp` has no zone, `timestamp_utc` has; `unknown` until columns are bound to types."""
+"""What an expression gives: `timestamp` has no zone, `timestamp_utc` has; `unknown` until columns have types."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """From text to the expression tree, by sqlglot. Import this module late: sqlglot takes a quarter of a second.
 
-sqlglot tokenizes and parses; its function builders are switched off, so that a function keeps the name and the order of
-arguments in which it was written, and :mod:`tidegate.expressions.functions` alone says what it means. A construct that is
-not translated here is refused, and so is an unknown part of one that is: nothing is dropped in silence.
+sqlglot tokenizes and parses; its function builders are switched off, so that a function keeps the name and the order
+of arguments in which it was written, and :mod:`tidegate.expressions.functions` alone says what it means. A construct
+that is not translated here is refused, and so is an unknown part of one that is: nothing is dropped in silence.
 """
 
 from __future__ import annotations
@@ -73,7 +73,10 @@ def parse(text: str, dialect: str | None) -> Node:
     """
     name = (dialect or "").strip().lower()
     name = _DIALECTS.get(name, name)
-    language = _dialect(name, text)
+    language = _dialect(name)
+    if language is None:
+        message = f"SQL dialect {name!r} is unknown"
+        raise unparsable(message, text, hint="use spark, duckdb, postgres, mysql or tsql")
     try:
         tokens = language.tokenize(text)
     except TokenError as error:
@@ -85,7 +88,7 @@ def parse(text: str, dialect: str | None) -> Node:
     try:
         found = language.parser().parse_into(exp.Condition, tokens, text)
     except ParseError as error:
-        raise _unparsed(text, tokens, error) from None
+        raise _unparsed(text, error) from None
     except (SqlglotError, RecursionError) as error:
         raise unparsable(f"expression cannot be read: {type(error).__name__}", text) from None
     tree = found[0] if len(found) == 1 else None
@@ -98,11 +101,10 @@ def parse(text: str, dialect: str | None) -> Node:
 
 
 @lru_cache
-def _dialect(name: str, text: str) -> Dialect:
+def _dialect(name: str) -> Dialect | None:
     base: Any = Dialect.get(name)
     if base is None:
-        message = f"SQL dialect {name!r} is unknown"
-        raise unparsable(message, text, hint="use spark, duckdb, postgres, mysql or tsql")
+        return None
     identifiers = base.tokenizer_class.IDENTIFIERS
     tokenizer = type(
         "Tokenizer",
@@ -135,7 +137,7 @@ def _refuse_early(text: str, tokens: Sequence[Token]) -> None:
             raise unparsable("expression lacks a value after ','", text, offset=token.start)
 
 
-def _unparsed(text: str, tokens: Sequence[Token], error: ParseError) -> MetadataError:
+def _unparsed(text: str, error: ParseError) -> MetadataError:
     found = error.errors[0] if error.errors else {}
     highlight = found.get("highlight") or ""
     offset = len(found["start_context"]) if found.get("start_context") is not None else 0

@@ -115,16 +115,14 @@ def time_format(text: str, *, reading: bool) -> str:
     allowed = _READABLE if reading else _SPECIFIERS
     for match in re.finditer(r"%(.?)", text):
         if match[1] not in allowed:
-            message = f"time format {text!r} uses '%{match[1]}', which engines {_verb(reading)} differently"
+            message = (
+                f"time format {text!r} uses '%{match[1]}', which engines {'read' if reading else 'write'} differently"
+            )
             shared = ", ".join(f"%{one}" for one in sorted(allowed))
             raise unavailable(message, hint=f"engines share {shared}")
     if reading and "%H" in text and "%M" not in text:
         raise unavailable(f"time format {text!r} has hours and no minutes", hint="add %M")
     return text
-
-
-def _verb(reading: bool) -> str:
-    return "read" if reading else "write"
 
 
 def _from_java(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from tidegate.expressions.kinds import kind_of_word
 from tidegate.expressions.nodes import Cast, Kind
@@ -26,6 +27,13 @@ _SPARE_DIGITS = 10
 Half = Callable[[str, int], str]
 
 
+class _Target(NamedTuple):
+    """The engine's word for the type, and whether what cannot be converted is NULL."""
+
+    word: str
+    lenient: bool
+
+
 def rendered_cast(renderer: Renderer, cast: Cast, kind: Kind, half_away: Half) -> str:
     """Return a conversion of a value of a known kind."""
     target = kind_of_word(cast.target)
@@ -33,7 +41,7 @@ def rendered_cast(renderer: Renderer, cast: Cast, kind: Kind, half_away: Half) -
     word = renderer.type_word(cast.target)
     verb = "TRY_CAST" if cast.lenient else "CAST"
     if kind == "text" and target in _FROM_TEXT:
-        return _FROM_TEXT[target](text, word, cast.lenient)
+        return _FROM_TEXT[target](text, _Target(word, cast.lenient))
     if target == "decimal" and kind in {"decimal", "float"}:
         scale = int(cast.target.removesuffix(")").partition(",")[2])
         number = f"ROUND({text}, {scale})" if kind == "decimal" else half_away(text, scale)
@@ -60,9 +68,9 @@ def _trim(text: str) -> str:
     return f"TRIM(BOTH '{WHITESPACE}' FROM {text})"
 
 
-def _number(text: str, word: str, lenient: bool) -> str:
+def _number(text: str, target: _Target) -> str:
     """Polars reads no number that has spaces around it."""
-    return f"{'TRY_CAST' if lenient else 'CAST'}({_trim(text)} AS {word})"
+    return f"{'TRY_CAST' if target.lenient else 'CAST'}({_trim(text)} AS {target.word})"
 
 
 def _decimal(text: str, target: str, verb: str) -> str:
@@ -76,21 +84,21 @@ def _decimal(text: str, target: str, verb: str) -> str:
     return rounded if is_roomy else f"COALESCE({rounded}, {verb}({trimmed} AS {word}))"
 
 
-def _boolean(text: str, word: str, lenient: bool) -> str:
+def _boolean(text: str, target: _Target) -> str:
     """Polars reads no boolean from text. A word that is none fails as a number, which names it."""
     yes, no = (", ".join(f"'{word}'" for word in words) for words in (TRUE_WORDS, FALSE_WORDS))
-    otherwise = "NULL" if lenient else f"CONCAT('not a boolean: ', {text})"
+    otherwise = "NULL" if target.lenient else f"CONCAT('not a boolean: ', {text})"
     cases = (
         f"WHEN {text} IS NULL THEN NULL WHEN LOWER({text}) IN ({yes}) THEN '1' WHEN LOWER({text}) IN ({no}) THEN '0'"
     )
     return f"CAST(CAST(CASE {cases} ELSE {otherwise} END AS INTEGER) AS BOOLEAN)"
 
 
-def _date(text: str, word: str, lenient: bool) -> str:
+def _date(text: str, target: _Target) -> str:
     """Polars guesses the format of a literal, and reads no column."""
     trimmed = _trim(text)
     shaped = f"REGEXP_LIKE({trimmed}, '{DATE_SHAPE}')"
-    if not lenient:
+    if not target.lenient:
         return f"DATE(CASE WHEN {shaped} THEN SUBSTR({trimmed}, 1, 10) ELSE {trimmed} END, '%Y-%m-%d')"
     day, is_day = _lenient_day(trimmed, shaped)
     return f"CASE WHEN {is_day} THEN {day} END"
@@ -103,14 +111,14 @@ def _lenient_day(trimmed: str, shaped: str) -> tuple[str, str]:
     return day, f"EXTRACT(MONTH FROM {day}) = EXTRACT(MONTH FROM {first})"
 
 
-def _timestamp(text: str, word: str, lenient: bool) -> str:
+def _timestamp(text: str, target: _Target) -> str:
     """Read the wall time; an offset after it is left out, as DuckDB and Spark do."""
-    return f"STRPTIME({_complete(text, lenient=lenient, with_zone=False)}, '%Y-%m-%d %H:%M:%S%.f')"
+    return f"STRPTIME({_complete(text, lenient=target.lenient, with_zone=False)}, '%Y-%m-%d %H:%M:%S%.f')"
 
 
-def _instant(text: str, word: str, lenient: bool) -> str:
+def _instant(text: str, target: _Target) -> str:
     """Read the instant; without an offset it is UTC."""
-    return f"STRPTIME({_complete(text, lenient=lenient, with_zone=True)}, '%Y-%m-%d %H:%M:%S%.f%z')"
+    return f"STRPTIME({_complete(text, lenient=target.lenient, with_zone=True)}, '%Y-%m-%d %H:%M:%S%.f%z')"
 
 
 def _complete(text: str, *, lenient: bool, with_zone: bool) -> str:
@@ -134,7 +142,7 @@ def _complete(text: str, *, lenient: bool, with_zone: bool) -> str:
     return f"CASE WHEN {shaped} THEN {complete} ELSE {trimmed} END"
 
 
-_FROM_TEXT: dict[Kind, Callable[[str, str, bool], str]] = {
+_FROM_TEXT: dict[Kind, Callable[[str, _Target], str]] = {
     "integer": _number,
     "float": _number,
     "boolean": _boolean,

@@ -158,11 +158,11 @@ def _read(renderer: Renderer, arguments: tuple[Node, ...]) -> str:
     return f"STRPTIME(TRIM({renderer.render(arguments[0])}), {quoted(pattern)})"
 
 
-def _today(renderer: Renderer, arguments: tuple[Node, ...]) -> str:
+def _today(renderer: Renderer, _: tuple[Node, ...]) -> str:
     return renderer.literal(renderer.now.date())
 
 
-def _now(renderer: Renderer, arguments: tuple[Node, ...]) -> str:
+def _now(renderer: Renderer, _: tuple[Node, ...]) -> str:
     return renderer.literal(renderer.now)
 
 

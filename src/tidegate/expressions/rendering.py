@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -65,27 +66,19 @@ class Renderer:
     def literal(self, value: object) -> str:
         """Return a constant as SQL."""
         match value:
-            case None:
-                return "NULL"
-            case bool():
-                return "TRUE" if value else "FALSE"
             case str():
                 return quoted(value)
-            case float():
-                return repr(value) if "e" in repr(value) else f"{value!r}e0"
-            case int():
-                return str(value) if value >= 0 else f"({value})"
-            case Decimal():
-                return f"{value:f}" if value >= 0 else f"({value:f})"
+            case bool() | None:
+                return str(value).upper() if value is not None else "NULL"
+            case int() | float() | Decimal():
+                return _number(value)
+            case Interval():
+                return f"INTERVAL '{written(value)}'"
             case datetime():
                 word = "timestamp_ntz" if value.tzinfo is None else "timestamp"
                 return f"CAST('{value.isoformat(' ')}' AS {self.types[word]})"
-            case date():
-                return f"CAST('{value.isoformat()}' AS DATE)"
-            case time():
-                return f"CAST('{value.isoformat()}' AS TIME)"
-            case Interval():
-                return f"INTERVAL '{written(value)}'"
+            case date() | time():
+                return f"CAST('{value.isoformat()}' AS {type(value).__name__.upper()})"
             case _:
                 raise TypeError(value)
 
@@ -129,6 +122,15 @@ def untyped(node: Node, what: str) -> MetadataError:
 def quoted(text: str) -> str:
     """Return a text literal."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def _number(value: float | Decimal) -> str:
+    if isinstance(value, float):
+        text = repr(value) if "e" in repr(value) or not math.isfinite(value) else f"{value!r}e0"
+        text = text if math.isfinite(value) else f"CAST('{value}' AS DOUBLE)"
+    else:
+        text = f"{value:f}" if isinstance(value, Decimal) else str(value)
+    return f"({text})" if value < 0 else text
 
 
 def _case(parts: list[str]) -> str:

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable
 from itertools import pairwise
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -18,6 +19,7 @@ _FLOAT_BITS = 24
 _MAX_DEPTH = 64
 
 _TOKEN = re.compile(r"\s*(?:`((?:[^`]|``)*)`|\"((?:[^\"]|\"\")*)\"|'([^']*)'|([^\W\d][\w$]*)|([+-]?\d+)|(\S))")
+_QUOTED, _WORD, _SYMBOL = {1, 2}, 4, 6  # groups of _TOKEN
 _STOP = frozenset({"not", "null", "comment"})
 
 PLAIN: dict[str, pa.DataType] = {
@@ -76,29 +78,31 @@ class TypeReader:
         self.at = 0
 
     def whole(self) -> pa.DataType:
+        """Return the type that the whole text names."""
         if not self.tokens:
             raise type_error("a data type is empty", "write a type such as `string`, `bigint` or `decimal(18,2)`")
-        dtype = self.type(0)
+        dtype = self._type(0)
         if self.at < len(self.tokens):
             raise self.fail(f"cannot be read after {self.tokens[self.at - 1][1]!r}")
         return dtype
 
     def fail(self, why: str, hint: str | None = None) -> MetadataError:
+        """Return the error of this text."""
         return type_error(f"data type {self.text.strip()!r} {why}", hint)
 
-    def peek(self, symbol: str) -> bool:
-        return self.at < len(self.tokens) and self.tokens[self.at] == (6, symbol)
+    def _peek(self, symbol: str) -> bool:
+        return self.at < len(self.tokens) and self.tokens[self.at] == (_SYMBOL, symbol)
 
-    def take(self, symbol: str) -> bool:
-        found = self.peek(symbol)
+    def _take(self, symbol: str) -> bool:
+        found = self._peek(symbol)
         self.at += found
         return found
 
-    def expect(self, *symbols: str) -> None:
-        if not any(self.take(symbol) for symbol in symbols):
+    def _expect(self, *symbols: str) -> None:
+        if not any(self._take(symbol) for symbol in symbols):
             raise self.fail(f"lacks {symbols[0]!r}")
 
-    def word(self) -> str | None:
+    def _word(self) -> str | None:
         """Take a word that belongs to a type name, or nothing."""
         if self.at < len(self.tokens) and self.tokens[self.at][0] == 4:
             word = self.tokens[self.at][1].lower()
@@ -107,76 +111,74 @@ class TypeReader:
                 return word
         return None
 
-    def type(self, depth: int) -> pa.DataType:
+    def _type(self, depth: int) -> pa.DataType:
         if depth > _MAX_DEPTH:
             raise self.fail("is nested too deeply")
-        name = self.name()
+        name = self._name()
         family = self.words.get(name)
-        if family in {"array", "struct", "map"}:
-            dtype = self.nested(family, depth)
-        else:
-            dtype = self.scalar(name, depth)
-        while self.peek("[") and self.tokens[self.at + 1 : self.at + 2] == [(6, "]")]:
+        is_nested = family in {"array", "struct", "map"}
+        dtype = self._nested(str(family), depth) if is_nested else self._scalar(name, depth)
+        while self._peek("[") and self.tokens[self.at + 1 : self.at + 2] == [(_SYMBOL, "]")]:
             self.at += 2
             dtype = pa.list_(dtype)
         return dtype
 
-    def name(self) -> str:
+    def _name(self) -> str:
         words: list[str] = []
-        while (word := self.word()) is not None:
+        while (word := self._word()) is not None:
             words.append(word)
         return " ".join(words)
 
-    def nested(self, family: str, depth: int) -> pa.DataType:
-        self.expect("<", "(")
+    def _nested(self, family: str, depth: int) -> pa.DataType:
+        self._expect("<", "(")
         if family == "struct":
-            fields = [] if self.peek(">") or self.peek(")") else [self.field(depth)]
-            while self.take(","):
-                fields.append(self.field(depth))
-            self.expect(">", ")")
+            fields = [] if self._peek(">") or self._peek(")") else [self._field(depth)]
+            while self._take(","):
+                fields.append(self._field(depth))
+            self._expect(">", ")")
             for one, other in pairwise(sorted(field.name.lower() for field in fields)):
                 if one == other:
                     raise self.fail(f"names field {one!r} twice")
             return pa.struct(fields)
         if family == "array":
-            self.label()
-            value = self.type(depth + 1)
-            self.expect(">", ")")
+            self._label()
+            value = self._type(depth + 1)
+            self._expect(">", ")")
             return pa.list_(value)
-        key = self.type(depth + 1)
-        self.expect(",")
-        value = self.type(depth + 1)
-        self.expect(">", ")")
+        key = self._type(depth + 1)
+        self._expect(",")
+        value = self._type(depth + 1)
+        self._expect(">", ")")
         return pa.map_(key, value)
 
-    def label(self) -> None:
+    def _label(self) -> None:
         """Skip the label that Arrow writes before an element: ``list<item: int64>``."""
-        if self.tokens[self.at + 1 : self.at + 2] == [(6, ":")]:
+        if self.tokens[self.at + 1 : self.at + 2] == [(_SYMBOL, ":")]:
             self.at += 2
 
-    def field(self, depth: int) -> pa.Field:
-        if self.at >= len(self.tokens) or self.tokens[self.at][0] not in {1, 2, 4}:
+    def _field(self, depth: int) -> pa.Field:
+        if self.at >= len(self.tokens) or self.tokens[self.at][0] not in {*_QUOTED, _WORD}:
             raise self.fail("lacks the name of a field", "write struct<name: type, ...>")
         group, name = self.tokens[self.at]
         self.at += 1
-        if group in {1, 2}:
+        if group in _QUOTED:
             quote = "`" if group == 1 else '"'
             name = name.replace(quote * 2, quote)
-        self.take(":")
-        dtype = self.type(depth + 1)
+        self._take(":")
+        dtype = self._type(depth + 1)
         nullable = True
         while self.at < len(self.tokens) and self.tokens[self.at][1].lower() in {"not", "null"}:
             nullable = nullable and self.tokens[self.at][1].lower() != "not"
             self.at += 1
         return pa.field(name, dtype, nullable)
 
-    def scalar(self, name: str, depth: int) -> pa.DataType:
-        closing = ")" if self.take("(") else None
-        if closing is None and self.peek("[") and self.tokens[self.at + 1 : self.at + 2] != [(6, "]")]:
-            self.take("[")
+    def _scalar(self, name: str, depth: int) -> pa.DataType:
+        closing = ")" if self._take("(") else None
+        if closing is None and self._peek("[") and self.tokens[self.at + 1 : self.at + 2] != [(_SYMBOL, "]")]:
+            self._take("[")
             closing = "]"
-        parameters = self.parameters(closing) if closing else []
-        trailing = self.name()
+        parameters = self._parameters(closing) if closing else []
+        trailing = self._name()
         full = f"{name} {trailing}".strip()
         family = self.words.get(full)
         if family is None:
@@ -185,25 +187,31 @@ class TypeReader:
             raise self.fail("is unknown", closest(full, self.words) or "see `tidegate explain TG305` for the types")
         if closing == "]" and family.endswith(("timestamp", "timestamp_ntz")):
             family = "arrow_timestamp"
-        return _SCALARS.get(family, _plain)(self, family, parameters, depth)
+        return _SCALARS.get(family, _plain)(self, _Named(family, parameters, depth))
 
-    def parameters(self, closing: str) -> list[str]:
+    def _parameters(self, closing: str) -> list[str]:
         """Take the parameters up to the closing bracket; of ``tz=UTC`` and ``time_zone='UTC'`` the value."""
         values: list[str] = []
         current = ""
-        while not self.take(closing):
+        while not self._take(closing):
             if self.at >= len(self.tokens):
                 raise self.fail(f"lacks {closing!r}")
-            _, token = self.tokens[self.at]
+            _, written = self.tokens[self.at]
             self.at += 1
-            if token == "=":
-                current = ""
-            elif token == ",":
-                values.append(current)
+            if written in {"=", ","}:
+                values += [current] if written == "," else []
                 current = ""
             else:
-                current += token
+                current += written
         return [*values, current] if current else values
+
+
+class _Named(NamedTuple):
+    """A family with its parameters, and how deep within other types it stands."""
+
+    family: str
+    parameters: list[str]
+    depth: int
 
 
 def _numbers(reader: TypeReader, parameters: list[str]) -> list[int]:
@@ -212,16 +220,16 @@ def _numbers(reader: TypeReader, parameters: list[str]) -> list[int]:
     raise reader.fail(f"has parameters that are not numbers: {', '.join(parameters)}")
 
 
-def _plain(reader: TypeReader, family: str, parameters: list[str], depth: int) -> pa.DataType:
-    if parameters and family != "string":
-        _numbers(reader, [value for value in parameters if value not in {"us", "day", "max"}])
-    is_mysql_flag = family == "tinyint" and reader.system == "mysql" and parameters == ["1"]
-    return pa.bool_() if is_mysql_flag else PLAIN[family]
+def _plain(reader: TypeReader, named: _Named) -> pa.DataType:
+    if named.parameters and named.family != "string":
+        _numbers(reader, [value for value in named.parameters if value not in {"us", "day", "max"}])
+    is_mysql_flag = named.family == "tinyint" and reader.system == "mysql" and named.parameters == ["1"]
+    return pa.bool_() if is_mysql_flag else PLAIN[named.family]
 
 
-def _decimal(reader: TypeReader, family: str, parameters: list[str], depth: int) -> pa.DataType:
-    numbers = _numbers(reader, parameters)
-    precision, scale = reader.hinted if depth == 0 and not numbers else (None, None)
+def _decimal(reader: TypeReader, named: _Named) -> pa.DataType:
+    numbers = _numbers(reader, named.parameters)
+    precision, scale = reader.hinted if named.depth == 0 and not numbers else (None, None)
     if numbers:
         precision, scale = numbers[0], numbers[1] if len(numbers) > 1 else 0
     if precision is None:
@@ -237,34 +245,34 @@ def _decimal(reader: TypeReader, family: str, parameters: list[str], depth: int)
     return pa.decimal128(precision, scale)
 
 
-def _float(reader: TypeReader, family: str, parameters: list[str], depth: int) -> pa.DataType:
-    bits = _numbers(reader, parameters)
+def _float(reader: TypeReader, named: _Named) -> pa.DataType:
+    bits = _numbers(reader, named.parameters)
     if bits and len(bits) == 1:
         return pa.float32() if bits[0] <= _FLOAT_BITS else pa.float64()
-    return PLAIN[family]
+    return PLAIN[named.family]
 
 
-def _bit(reader: TypeReader, family: str, parameters: list[str], depth: int) -> pa.DataType:
-    if parameters not in ([], ["1"]):
+def _bit(reader: TypeReader, named: _Named) -> pa.DataType:
+    if named.parameters not in ([], ["1"]):
         raise reader.fail("is a string of bits", "use binary or string")
     return pa.bool_()
 
 
-def _timestamp(reader: TypeReader, family: str, parameters: list[str], depth: int) -> pa.DataType:
-    if any(digits > _MAX_FRACTION_DIGITS for digits in _numbers(reader, parameters)):
-        raise reader.fail("counts finer than microseconds", f"use {family}, which keeps microseconds")
-    return PLAIN[family]
+def _timestamp(reader: TypeReader, named: _Named) -> pa.DataType:
+    if any(digits > _MAX_FRACTION_DIGITS for digits in _numbers(reader, named.parameters)):
+        raise reader.fail("counts finer than microseconds", f"use {named.family}, which keeps microseconds")
+    return PLAIN[named.family]
 
 
-def _arrow_timestamp(reader: TypeReader, family: str, parameters: list[str], depth: int) -> pa.DataType:
-    unit = (parameters[0] if parameters else "us").replace("μ", "u").replace("µ", "u")
-    zone = parameters[1] if len(parameters) > 1 and parameters[1].lower() != "none" else None
+def _arrow_timestamp(reader: TypeReader, named: _Named) -> pa.DataType:
+    unit = (named.parameters[0] if named.parameters else "us").replace("μ", "u").replace("µ", "u")
+    zone = named.parameters[1] if len(named.parameters) > 1 and named.parameters[1].lower() != "none" else None
     if unit not in {"s", "ms", "us", "ns"}:
         raise reader.fail(f"has no time unit {unit!r}", "the units are s, ms, us and ns")
     return pa.timestamp(unit, zone)
 
 
-_SCALARS: dict[str, Callable[[TypeReader, str, list[str], int], pa.DataType]] = {
+_SCALARS: dict[str, Callable[[TypeReader, _Named], pa.DataType]] = {
     "decimal": _decimal,
     "float": _float,
     "double": _float,
