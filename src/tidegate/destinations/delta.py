@@ -176,6 +176,9 @@ class DeltaTable(BaseTable):
         )
 
     def _open(self) -> deltalake.DeltaTable | None:
+        if self.platform.file(self._path):
+            msg = f"there is a file where the folder of this table should be: {self._path}"
+            raise DestinationError(msg, code="TG402", where=self._path, hint="use another table name, or move it away")
         try:
             table = deltalake.DeltaTable(self._path)
         except TableNotFoundError:

@@ -7,6 +7,8 @@ the place is found.
 from __future__ import annotations
 
 import csv
+import gzip
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from tidegate.models import DataFlow
 
 _ROW = "__tidegate_row"
+_HALF_CHARACTER = re.compile("[\udc80-\udcff]")
+"""What Python reads bytes as that are not UTF-8 (`surrogateescape`)."""
 
 
 def translate(error: Exception) -> TidegateError:
@@ -77,7 +81,8 @@ def _casts(types: Mapping[str, pa.DataType], flow: DataFlow) -> dict[str, Column
 def _look(path: str, group: FileGroup, casts: Mapping[str, ColumnCast]) -> SourceError | None:
     match group.format:
         case "csv":
-            return _ragged_row(path, group) or _bad_value(path, _all_text(path, group), casts)
+            text = _all_text(path, group)
+            return _ragged_row(path, group) or _bad_value(path, text, casts) or _padded_number(path, text, group)
         case "jsonl":
             return _bad_line(path) or _bad_value(path, _json_text(path, group), casts)
         case "parquet":
@@ -110,8 +115,12 @@ def _bad_value(path: str, frame: pl.LazyFrame | None, casts: Mapping[str, Column
     if first is None:
         return None
     row, column, value = first
+    return _not_a(path, row, column, value, casts[column].type)
+
+
+def _not_a(path: str, row: int, column: str, value: object, dtype: pa.DataType) -> SourceError:
     shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "..."  # noqa: PLR2004
-    msg = f"column {column!r}: {shown} is not {describe_type(casts[column].type)}"
+    msg = f"column {column!r}: {shown} is not {describe_type(dtype)}"
     hint = f"correct the value, or declare the type: schema_hints: [{{column_name: {column}, data_type: ...}}]"
     details = {"file": path, "row": row, "column": column, "value": value}
     return SourceError(msg, details, code="TG206", where=f"{path}, row {row}, column {column}", hint=hint)
@@ -144,23 +153,55 @@ def _native(path: str, group: FileGroup) -> pl.LazyFrame:
 
 
 def _ragged_row(path: str, group: FileGroup) -> SourceError | None:
+    """Return the error for the first row that is no row of this file: too many fields, an open quote, not UTF-8."""
     options = csv_options(group.options)
-    if path.endswith((".gz", ".zst")):
+    if path.endswith(".zst"):
         return None
-    with Path(path).open(encoding="utf-8", errors="replace", newline="") as file:
+    csv.field_size_limit(2**31 - 1)
+    number = -1 if options["has_header"] else 0
+    opened = gzip.open if path.endswith(".gz") else open
+    with opened(path, "rt", encoding="utf-8", errors="surrogateescape", newline="") as file:
         rows = csv.reader(
-            _uncommented(file, options["comment_prefix"]),
+            _uncommented(itertools.islice(file, options["skip_rows"], None), options["comment_prefix"]),
             delimiter=options["separator"],
             quotechar=options["quote_char"],
             quoting=csv.QUOTE_MINIMAL if options["quote_char"] else csv.QUOTE_NONE,
+            strict=True,
         )
-        for number, row in enumerate(rows, 0 if options["has_header"] else 1):
-            if len(row) > len(group.columns):
-                msg = f"row {number} has {len(row)} fields, the header has {len(group.columns)}"
-                hint = "quote fields that hold the separator, or correct the row"
-                details = {"file": path, "row": number, "line": rows.line_num}
-                where = f"{path}, row {number} (line {rows.line_num})"
-                return SourceError(msg, details, code="TG205", where=where, hint=hint)
+        cause = None
+        try:
+            for row in rows:
+                number += 1
+                cause = _wrong_with(row, group, lossy=options["encoding"] != "utf8")
+                if cause:
+                    break
+        except csv.Error as error:
+            number += 1
+            cause = f"is not CSV: {error}"
+        if cause is None:
+            return None
+        hint = "quote fields that hold the separator, double quotes inside of quotes, or correct the row"
+        details = {"file": path, "row": number, "line": rows.line_num}
+        where = f"{path}, row {number} (line {rows.line_num})"
+        return SourceError(f"row {number} {cause}", details, code="TG205", where=where, hint=hint)
+
+
+def _wrong_with(row: list[str], group: FileGroup, *, lossy: bool) -> str | None:
+    if len(row) > len(group.columns):
+        return f"has {len(row)} fields, the header has {len(group.columns)}"
+    if not lossy and any(not field.isascii() and _HALF_CHARACTER.search(field) for field in row):
+        return "is not UTF-8"
+    return None
+
+
+def _padded_number(path: str, frame: pl.LazyFrame, group: FileGroup) -> SourceError | None:
+    """Return the error for a number with blanks around it, in a column that the reader itself parses."""
+    for column, dtype in group.columns.items():
+        if pa.types.is_integer(dtype) or pa.types.is_floating(dtype):
+            text = pl.col(column)
+            found = frame.filter(text != text.str.strip_chars()).select(_ROW, column).head(1).collect(engine="streaming")
+            if found.height:
+                return _not_a(path, found.item(0, _ROW), column, found.item(0, column), dtype)
     return None
 
 

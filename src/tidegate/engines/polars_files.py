@@ -55,7 +55,9 @@ def _read_csv(group: FileGroup, path_column: str | None) -> pl.LazyFrame:
 
 def _read_jsonl(group: FileGroup, path_column: str | None) -> pl.LazyFrame:
     schema = {column: polars_type(dtype) for column, dtype in group.columns.items()}
-    return pl.scan_ndjson(list(group.paths), schema=schema, include_file_paths=path_column)
+    long = {column: dtype for column, dtype in schema.items() if dtype.is_decimal()}  # numbers beyond 64 bits
+    read = {**schema, **dict.fromkeys(long, pl.Int128())}
+    return pl.scan_ndjson(list(group.paths), schema=read, include_file_paths=path_column).cast(long)  # type: ignore[arg-type]  # cast takes any mapping
 
 
 def _read_json(group: FileGroup, path_column: str | None) -> pl.LazyFrame:
@@ -82,8 +84,16 @@ _READERS: dict[str, Callable[[FileGroup, str | None], pl.LazyFrame]] = {
 
 
 def write_files(frame: pl.LazyFrame, target: FileTarget) -> Written:
-    """Run the frame and write its rows as files; no file for no rows."""
+    """Run the frame and write its rows as files; no file for no rows, nor for a frame that fails."""
     files = _NewFiles(target)
+    try:
+        return _written(frame, target, files)
+    except BaseException:
+        files.remove()
+        raise
+
+
+def _written(frame: pl.LazyFrame, target: FileTarget, files: _NewFiles) -> Written:
     if target.format == "parquet":
         frame.sink_parquet(
             files.where(),
@@ -147,6 +157,12 @@ class _NewFiles:
                 files.append(WrittenFile(path=path, size=size, rows=rows, partition=partition))
         return Written(rows=self._rows, files=tuple(files))
 
+    def remove(self) -> None:
+        """Remove what was written."""
+        with self._lock:
+            for relative in self._partitions:
+                Path(self._target.folder, relative).unlink(missing_ok=True)
+
     def _path(self, about: Any) -> str:
         values = about.partition_keys.row(0, named=True) if self._target.partition_by else {}
         return self._name({column: partition_text(value) for column, value in values.items()})
@@ -197,7 +213,11 @@ def _folder(text: str | None) -> str:
 def inspected_csv(path: str, options: Mapping[str, Any]) -> pl.Schema:
     """Return the columns of a CSV file, with types inferred from its first rows."""
     length = options.get("infer_schema_length", 10_000)
-    return pl.scan_csv(path, infer_schema_length=length, glob=False, **csv_options(options)).collect_schema()
+    scan = pl.scan_csv(path, infer_schema_length=length, glob=False, **csv_options(options))
+    schema = scan.collect_schema()
+    if all(isinstance(dtype, pl.String) for dtype in schema.values()) and scan.head(1).collect().is_empty():
+        return pl.Schema(dict.fromkeys(schema, pl.Null()))  # a header alone says nothing about types
+    return schema
 
 
 def inspected_json(path: str, options: Mapping[str, Any], *, lines: bool) -> pl.Schema:

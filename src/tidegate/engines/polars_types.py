@@ -44,6 +44,8 @@ def _arrow_type(dtype: pl.DataType) -> pa.DataType:
             return pa.list_(_arrow_type(inner))
         case pl.Struct(fields=fields):
             return pa.struct([(field.name, _arrow_type(field.dtype)) for field in fields])
+        case pl.Int128() | pl.UInt128():
+            return pa.decimal128(38, 0)
         case _:
             return pl.Series("column", [], dtype=dtype).to_arrow().type
 
@@ -71,8 +73,8 @@ def _converted(value: pl.Expr, dtype: pl.DataType, target: pl.DataType, cast: Co
             return lowered.replace_strict(_BOOLEAN_WORDS, default=None, return_dtype=pl.Boolean)
         if target.is_numeric():
             value = value.str.strip_chars()
-    if dtype.is_float() and target.is_integer():
-        return _whole(value, target, strict=strict)
+    if target.is_integer() and (dtype.is_float() or dtype.is_decimal()):
+        return _whole(value, dtype, target, strict=strict)
     if isinstance(dtype, pl.Struct) and isinstance(target, pl.Struct):
         return _restructured(value, dtype, target, cast, strict=strict)
     if isinstance(dtype, pl.List) and isinstance(target, pl.List):
@@ -96,14 +98,14 @@ def _restructured(value: pl.Expr, dtype: pl.Struct, target: pl.Struct, cast: Col
     return pl.when(value.is_not_null()).then(pl.struct(named))
 
 
-def _whole(value: pl.Expr, target: pl.DataType, *, strict: bool) -> pl.Expr:
-    """Convert floats to integers; a fraction does not fit, where a plain cast would cut it off."""
+def _whole(value: pl.Expr, dtype: pl.DataType, target: pl.DataType, *, strict: bool) -> pl.Expr:
+    """Convert floats and decimals to integers; a fraction does not fit, where a plain cast would cut it off."""
     whole = pl.when(value == value.round()).then(value).cast(target, strict=strict)
-    return whole if not strict else value.map_batches(_refuse_fractions, is_elementwise=True).cast(target)
+    return whole if not strict else value.map_batches(_refuse_fractions, dtype, is_elementwise=True).cast(target)
 
 
 def _refuse_fractions(values: pl.Series) -> pl.Series:
-    fractions = values.filter((values != values.round()) | values.is_nan())
+    fractions = values.filter((values != values.round()) | (values - values != 0))  # the latter: NaN, infinity
     if fractions.len():
         msg = f"conversion from `{values.dtype}` to integer failed in column '{values.name}': [{fractions[0]}]"
         raise pl.exceptions.InvalidOperationError(msg)

@@ -42,7 +42,7 @@ class LocalPlatform(BasePlatform):
         with _translated(path):
             try:
                 return sorted(os.listdir(path))
-            except FileNotFoundError:
+            except (FileNotFoundError, NotADirectoryError):
                 return []
 
     def read(self, path: str) -> bytes:

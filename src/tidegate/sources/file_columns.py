@@ -32,15 +32,17 @@ def inspect_file(path: str, file_format: FileFormat, options: Mapping[str, Any])
             case "json" | "jsonl":
                 schema = inspected_json(path, options, lines=file_format == "jsonl")
     except pl.exceptions.NoDataError:
-        raise SourceError(f"the file is empty: {path}", {"file": path}, code="TG202") from None
-    except (pl.exceptions.PolarsError, OSError) as error:
+        raise SourceError(f"the file is empty: {path}", {"file": path}, code="TG202", where=path) from None
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         cause = str(error).strip().splitlines()[0]
+        if cause == "could not infer data-type":
+            raise SourceError(f"the file holds no records: {path}", {"file": path}, code="TG202", where=path) from None
         msg = f"the file cannot be read as {file_format}: {cause}"
         hint = "is it complete? write files elsewhere and move them into place once they are"
         raise SourceError(msg, {"file": path}, code="TG204", where=path, hint=hint) from error
-    columns = arrow_schema(schema)
-    # a column that is NULL throughout has no type of its own; text takes every later value
-    return {name: pa.string() if pa.types.is_null(dtype) else dtype for name, dtype in columns.items()}
+    if not schema:
+        raise SourceError(f"the file holds no records: {path}", {"file": path}, code="TG202", where=path)
+    return arrow_schema(schema)
 
 
 def check_columns(inspected: Mapping[str, Columns], known: Mapping[str, pa.DataType]) -> None:
@@ -81,7 +83,8 @@ def resolve_types(
                 resolved[column] = _kept(column, known[column], found, path)
             else:
                 resolved[column] = _common(column, resolved.get(column, found), found, path)
-    return resolved
+    # a column that is NULL throughout has no type of its own; text takes every later value
+    return {column: _with_text_for_null(dtype) for column, dtype in resolved.items()}
 
 
 def group_files(
@@ -106,9 +109,25 @@ def group_files(
 def _read_as(found: pa.DataType, wanted: pa.DataType, file_format: FileFormat) -> pa.DataType:
     """Return the type in which a text reader takes a column: the wanted one if it parses that itself."""
     if file_format == "csv":
-        parsed = pa.types.is_integer(wanted) or pa.types.is_floating(wanted) or pa.types.is_string(wanted)
-        return wanted if parsed or (pa.types.is_boolean(wanted) and pa.types.is_boolean(found)) else pa.string()
-    return found
+        parsed = (_is_plain_number(wanted) and (_is_plain_number(found) or pa.types.is_null(found))) or (
+            pa.types.is_boolean(wanted) and pa.types.is_boolean(found)
+        )
+        return wanted if parsed else pa.string()
+    return wanted if pa.types.is_null(found) and file_format == "jsonl" else found
+
+
+def _is_plain_number(dtype: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(dtype) or pa.types.is_floating(dtype))
+
+
+def _with_text_for_null(dtype: pa.DataType) -> pa.DataType:
+    if pa.types.is_null(dtype):
+        return pa.string()
+    if pa.types.is_list(dtype):
+        return pa.list_(_with_text_for_null(dtype.value_type))
+    if pa.types.is_struct(dtype):
+        return pa.struct([(field.name, _with_text_for_null(field.type)) for field in dtype])
+    return dtype
 
 
 def _family(dtype: pa.DataType) -> str:
@@ -122,16 +141,31 @@ def _family(dtype: pa.DataType) -> str:
 
 
 def _kept(column: str, known: pa.DataType, found: pa.DataType, path: str) -> pa.DataType:
-    if _family(known) == _family(found) or pa.types.is_string(known):
+    if pa.types.is_string(known) or pa.types.is_null(found):
         return known
-    if pa.types.is_string(found):
+    if pa.types.is_string(found) and not pa.types.is_nested(known):
         return known  # text is parsed strictly: a value that does not fit is named with its row
+    if pa.types.is_nested(known):
+        return _common(column, known, found, path)
+    if _family(known) == _family(found) and not _cuts_off(known, found):
+        return known  # as text is: strictly
     raise _clash(column, known, found, path)
 
 
+def _cuts_off(known: pa.DataType, found: pa.DataType) -> bool:
+    """Tell whether a conversion would silently lose the time of day, or digits behind the point."""
+    if pa.types.is_date(known):
+        return bool(pa.types.is_timestamp(found))
+    if pa.types.is_decimal(known):
+        return bool(pa.types.is_floating(found) or (pa.types.is_decimal(found) and found.scale > known.scale))
+    return False
+
+
 def _common(column: str, one: pa.DataType, other: pa.DataType, path: str) -> pa.DataType:
-    if one == other:
+    if one == other or pa.types.is_null(other):
         return one
+    if pa.types.is_null(one):
+        return other
     if _family(one) == _family(other):
         try:
             schema = pa.unify_schemas(

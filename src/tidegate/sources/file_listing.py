@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import MAXYEAR, UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,6 +21,9 @@ SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "jsonl": (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".jsonl.zst"),
     "parquet": (".parquet", ".pq"),
 }
+
+_FARTHEST_ZONE = timedelta(days=1)
+"""Local time is never farther from UTC."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,7 @@ def partition_values(path: str, root: str) -> dict[str, str | None]:
 
 
 def select_files(
-    files: Sequence[FileInfo], position: Position, starts: Mapping[str, Value], root: str, file_format: str
+    files: Sequence[FileInfo], position: Position, starts: Mapping[str, Value], root: str | None, file_format: str
 ) -> Selection:
     """Sort files into those that may hold something new and those that show they hold nothing.
 
@@ -99,7 +102,7 @@ def select_files(
         files: All files of the source.
         position: What was read before.
         starts: Watermark column → value from which rows may be new; empty when rows have no watermark.
-        root: The source's folder, for partition values.
+        root: The source's folder, below which folders are partitions; None when they are only folders.
         file_format: The files' format.
     """
     read, changed, by_name, by_statistics, unchanged = [], [], [], [], 0
@@ -107,7 +110,7 @@ def select_files(
         path, stamp = seen_as(file)
         if position.seen_files.get(path) == stamp:
             unchanged += 1
-        elif starts and _partition_is_older(partition_values(file.path, root), starts):
+        elif starts and root is not None and _partition_is_older(partition_values(file.path, root), starts):
             by_name.append(file)
         elif starts and file_format == "parquet" and _statistics_are_older(file.path, starts):
             by_statistics.append(file)
@@ -135,8 +138,7 @@ def _like(text: str | None, start: Value) -> Any:
             case bool():
                 return None
             case datetime():
-                value = datetime.fromisoformat(text or "")
-                return value.replace(tzinfo=UTC) if start.tzinfo and not value.tzinfo else value
+                return _zoned(datetime.fromisoformat(text or ""), start)
             case date():
                 return date.fromisoformat(text or "")
             case int():
@@ -158,6 +160,8 @@ def _older(value: Any, start: Value) -> bool:
 
 def _statistics_are_older(path: str, starts: Mapping[str, Value]) -> bool:
     """Tell whether the footer proves that every watermark column is set and before the start, in all row groups."""
+    if any(isinstance(start, float) for start in starts.values()):
+        return False  # NaN is no watermark, and in no statistics
     return all(
         bool(ranges) and all(nulls == 0 and _older(_zoned(top, start), start) for top, nulls in ranges)
         for column, start in starts.items()
@@ -179,10 +183,14 @@ def _column_ranges(path: str, column: str) -> Iterator[tuple[Any, int | None]]:
     for group in range(footer.num_row_groups):
         statistics = footer.row_group(group).column(names.index(column)).statistics
         usable = statistics is not None and statistics.has_min_max and statistics.has_null_count
-        yield (statistics.max, statistics.null_count) if usable else (None, None)
+        try:
+            yield (statistics.max, statistics.null_count) if usable else (None, None)
+        except (ValueError, OverflowError):  # a time that Python's datetime cannot hold
+            yield (None, None)
 
 
 def _zoned(value: Any, start: Value) -> Any:
+    """Return a naive time as the latest instant that it may be in any zone, when it is compared with a zoned one."""
     if isinstance(value, datetime) and isinstance(start, datetime) and start.tzinfo and not value.tzinfo:
-        return value.replace(tzinfo=UTC)
+        return value.replace(tzinfo=UTC) + _FARTHEST_ZONE if value.year < MAXYEAR else None
     return value

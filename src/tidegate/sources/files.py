@@ -76,15 +76,15 @@ class FileSource(BaseSource):
             raise ConfigurationError(msg, code="TG119", hint="add configure.base_path to the connection")
         file_format = cast("FileFormat", self.flow.source.connection.format)  # type: ignore[union-attr]
         root = path if self.platform.is_folder(path) else path.rpartition("/")[0]
+        has_partitions = self.flow.source.connection.settings.use_hive_partitioning  # type: ignore[union-attr]
         files = list_files(self.platform, path, file_format)
         cursor = self._cursor(position)
         if everything:
             selection = Selection(read=tuple(files))
         else:
             starts = {column: start for column in cursor.columns if (start := cursor.start(column)) is not None}
-            selection = select_files(
-                files, position, starts if len(starts) == len(cursor.columns) else {}, root, file_format
-            )
+            all_starts = starts if len(starts) == len(cursor.columns) else {}
+            selection = select_files(files, position, all_starts, root if has_partitions else None, file_format)
             self._refuse_changed(selection, cursor)
         if not files and (everything or not position):
             hint = "put a file there, or correct the path; hidden files (`_`, `.`) are not read"
@@ -104,7 +104,11 @@ class FileSource(BaseSource):
         assert isinstance(plan, FileReadPlan)  # noqa: S101 - a source opens its own plans
         options = self._options(plan.format)
         inspected = {file.path: inspect_file(file.path, plan.format, options) for file in plan.selection.read}
-        known = {column: parse_data_type(text) for column, text in plan.position.columns.items()}
+        known = {
+            column: parse_data_type(text)
+            for column, text in plan.position.columns.items()
+            if column not in FILE_INFO_COLUMNS
+        }
         per_file, per_file_types = self._per_file(plan, options, known)
         known_in_files = {column: dtype for column, dtype in known.items() if column not in per_file}
         check_columns(inspected, known_in_files)

@@ -68,12 +68,16 @@ class SQLiteStateStore:
 
     def read(self, dataflow_id: str) -> FlowState | None:
         """Return the state of the dataflow, or None when it never loaded."""
+        if not self.path.exists():  # reading creates nothing
+            return None
         with self._reading() as connection:
             row = connection.execute("SELECT * FROM flows WHERE dataflow_id = ?", (dataflow_id,)).fetchone()
         return _state(row) if row else None
 
     def states(self) -> Sequence[FlowState]:
         """Return all states, by name."""
+        if not self.path.exists():
+            return []
         with self._reading() as connection:
             return [_state(row) for row in connection.execute("SELECT * FROM flows ORDER BY name")]
 
@@ -144,6 +148,8 @@ class SQLiteStateStore:
 
     def last_reports(self) -> dict[str, dict[str, Any]]:
         """Return the newest unit report of every dataflow, by dataflow id."""
+        if not self.path.exists():
+            return {}
         with self._reading() as connection:
             rows = connection.execute(
                 "SELECT dataflow_id, report FROM units WHERE id IN (SELECT max(id) FROM units GROUP BY dataflow_id)"

@@ -3,7 +3,7 @@
 A watermark is what a watermark column reached: an int, float, decimal, text, date, time, timestamp with or without a
 zone, or bytes. JSON has no words for most of them, so they travel as one-key objects:
 ``{"updated_at": {"__datetime__": "2026-04-03T09:15:00+00:00"}}``. The tags ``__datetime__``, ``__date__`` and
-``__time__`` are those of earlier metadata; ``__decimal__`` and ``__binary__`` are ours.
+``__time__`` are those of earlier metadata; ``__decimal__``, ``__binary__`` and ``__float__`` (infinity) are ours.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
@@ -27,6 +28,7 @@ _DECODERS: dict[str, Callable[[str], Value]] = {
     "__time__": time.fromisoformat,
     "__decimal__": Decimal,
     "__binary__": lambda text: base64.b64decode(text, validate=True),
+    "__float__": float,
 }
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>s|sec|m|min|h|d|w)")
 _SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -45,6 +47,8 @@ def encode_value(value: Value) -> object:
             return {"__decimal__": str(value)}
         case bytes():
             return {"__binary__": base64.b64encode(value).decode()}
+        case float() if not math.isfinite(value):
+            return {"__float__": str(value)}
         case _:
             return value
 

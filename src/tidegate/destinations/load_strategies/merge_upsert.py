@@ -144,7 +144,9 @@ class MergeUpsert(LoadStrategy):
         keys = {key.lower() for key in flow.destination.merge_keys}
         deduplicated = {column.lower() for column in flow.deduplicate_columns}
         by_row = not flow.transform.settings.deduplicate_by_rank
-        return by_row and bool(flow.latest_data_columns) and deduplicated == keys and not flow.transform.rename_columns
+        computed_later = {added.column.lower() for added in (*flow.transform.additional_columns, *flow.destination.partitions)}
+        as_deduplicated = not flow.transform.rename_columns and not keys & computed_later
+        return by_row and bool(flow.latest_data_columns) and deduplicated == keys and as_deduplicated
 
 
 def _may_hold(file: DataFile, key: str, keys: tuple[Any, Any] | None) -> bool:
