@@ -78,13 +78,9 @@ class PolarsEngine(BaseEngine):
     def with_columns(self, frame: Frame, expressions: Mapping[str, SqlExpression]) -> Frame:
         """Return the frame with columns computed by expressions over its columns."""
         lazy: pl.LazyFrame = frame.to_native()
-        names = lazy.collect_schema().names()
-        return nw.from_native(
-            lazy.with_columns(
-                pl.sql_expr(render_polars(bind(expression, names))).alias(column)
-                for column, expression in expressions.items()
-            )
-        )
+        types = self.schema(frame)
+        computed = [_expression(expression, types).alias(column) for column, expression in expressions.items()]
+        return nw.from_native(lazy.with_columns(computed))
 
     def with_constants(self, frame: Frame, values: Mapping[str, str | datetime]) -> Frame:
         """Return the frame with columns that hold one value."""
@@ -94,7 +90,7 @@ class PolarsEngine(BaseEngine):
     def where(self, frame: Frame, condition: SqlExpression) -> Frame:
         """Return the rows that meet the condition; NULL does not."""
         lazy: pl.LazyFrame = frame.to_native()
-        return nw.from_native(lazy.filter(pl.sql_expr(render_polars(bind(condition, lazy.collect_schema().names())))))
+        return nw.from_native(lazy.filter(_expression(condition, self.schema(frame))))
 
     def metered(self, frame: Frame, meter: Meter) -> Frame:
         """Return the rows past the meter's position, and let the meter see each of them once."""
@@ -208,6 +204,10 @@ class PolarsEngine(BaseEngine):
             for column in columns
         ]
         return nw.from_native(joined.with_columns(values).drop(list(kept.values())))
+
+
+def _expression(expression: SqlExpression, types: Mapping[str, pa.DataType]) -> pl.Expr:
+    return pl.sql_expr(render_polars(bind(expression, types)))
 
 
 def _constant(value: str | datetime) -> pl.Expr:

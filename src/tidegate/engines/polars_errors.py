@@ -199,7 +199,9 @@ def _padded_number(path: str, frame: pl.LazyFrame, group: FileGroup) -> SourceEr
     for column, dtype in group.columns.items():
         if pa.types.is_integer(dtype) or pa.types.is_floating(dtype):
             text = pl.col(column)
-            found = frame.filter(text != text.str.strip_chars()).select(_ROW, column).head(1).collect(engine="streaming")
+            found = (
+                frame.filter(text != text.str.strip_chars()).select(_ROW, column).head(1).collect(engine="streaming")
+            )
             if found.height:
                 return _not_a(path, found.item(0, _ROW), column, found.item(0, column), dtype)
     return None

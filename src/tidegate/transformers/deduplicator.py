@@ -20,12 +20,12 @@ class Deduplicator(BaseTransformer):
 
     @classmethod
     def describe(cls, flow: DataFlow) -> str | None:
-        """Name keys and order. The step runs when both are known, declared or from merge keys and watermark."""
-        if not (flow.deduplicate_columns and flow.latest_data_columns):
+        """Name keys and order: declared, or the merge keys and watermark columns where those decide between rows."""
+        keys, order = flow.deduplicate_columns, _deciding(flow)
+        is_declared = bool(flow.transform.deduplicate_columns or flow.transform.latest_data_columns)
+        if not keys or not (order or is_declared):
             return None
-        return (
-            f"latest {', '.join(flow.latest_data_columns)} per {', '.join(flow.deduplicate_columns)} (spills to disk)"
-        )
+        return f"latest {', '.join(order) or 'read'} per {', '.join(keys)} (spills to disk)"
 
     def transform(self, frame: Frame, context: TransformContext) -> Frame:
         """Add the step."""
@@ -34,7 +34,13 @@ class Deduplicator(BaseTransformer):
         return context.engine.latest(
             frame,
             spelled_all(flow.deduplicate_columns, schema, context, what="deduplicate column"),
-            spelled_all(flow.latest_data_columns, schema, context, what="latest data column"),
+            spelled_all(_deciding(flow), schema, context, what="latest data column"),
             by_rank=flow.transform.settings.deduplicate_by_rank,
             scratch=context.scratch,
         )
+
+
+def _deciding(flow: DataFlow) -> tuple[str, ...]:
+    """Return the ordering columns that can differ between rows of one key."""
+    keys = {column.lower() for column in flow.deduplicate_columns}
+    return tuple(column for column in flow.latest_data_columns if column.lower() not in keys)

@@ -16,6 +16,7 @@ from tidegate.destinations.commit import Change, DataFile, LoadStrategy, Snapsho
 from tidegate.destinations.load_strategies.layout import partition_columns
 from tidegate.engines.base import FileTarget
 from tidegate.errors import DestinationError
+from tidegate.transformers.deduplicator import Deduplicator
 from tidegate.transformers.system_columns import CREATED_AT
 
 if TYPE_CHECKING:
@@ -141,12 +142,10 @@ class MergeUpsert(LoadStrategy):
     def _is_unique(self) -> bool:
         """Tell whether the deduplicate step has already left one row a key."""
         flow = self.table.flow
-        keys = {key.lower() for key in flow.destination.merge_keys}
-        deduplicated = {column.lower() for column in flow.deduplicate_columns}
-        by_row = not flow.transform.settings.deduplicate_by_rank
-        computed_later = {added.column.lower() for added in (*flow.transform.additional_columns, *flow.destination.partitions)}
-        as_deduplicated = not flow.transform.rename_columns and not keys & computed_later
-        return by_row and bool(flow.latest_data_columns) and deduplicated == keys and as_deduplicated
+        by_key = {column.lower() for column in flow.deduplicate_columns} == {
+            key.lower() for key in flow.destination.merge_keys
+        }
+        return by_key and Deduplicator.describe(flow) is not None and not flow.transform.settings.deduplicate_by_rank
 
 
 def _may_hold(file: DataFile, key: str, keys: tuple[Any, Any] | None) -> bool:
