@@ -18,7 +18,7 @@ import json
 import sys
 import tempfile
 import zipfile
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -45,9 +45,9 @@ ISO = "%Y-%m-%dT%H:%M:%SZ"
 # One of the two flights in January's last hour is delivered with February's file: a real tie on the watermark.
 LATE_FLIGHT = {"month": JANUARY, "day": 31, "hour": 23, "carrier": "B6", "flight": 727}
 
-REGISTER_EXPORTED_FROM = datetime(2012, 12, 1, tzinfo=timezone.utc)
+REGISTER_EXPORTED_FROM = datetime(2012, 12, 1, tzinfo=UTC)
 REGISTER_STEP = timedelta(minutes=10)
-CORRECTED_FROM = datetime(2013, 2, 15, 9, tzinfo=timezone.utc)
+CORRECTED_FROM = datetime(2013, 2, 15, 9, tzinfo=UTC)
 CORRECTED_AGAIN_AFTER = timedelta(days=1)
 CORRECTIONS_EACH = 20
 CORRECTED_TWICE = 2

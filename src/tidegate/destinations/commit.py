@@ -230,6 +230,7 @@ def commit_change(table: BaseTable, strategy: LoadStrategy, commit: Commit, firs
         if snapshot.sequences(commit.dataflow_id) >= commit.sequence:
             raise _overtaken(table, commit)
         change = strategy.change(snapshot)
+        _refuse_other_types(table, snapshot, change)
         strategy.may_be_committed = True
         try:
             table.commit(snapshot, change, commit)
@@ -247,6 +248,14 @@ def commit_change(table: BaseTable, strategy: LoadStrategy, commit: Commit, firs
         strategy.may_be_committed = False
     msg = f"other writers of {table.place} came first {MOST_ATTEMPTS} times; nothing was changed"
     raise CommitConflictError(msg, {"destination": table.place}, hint="run again, or write to it less often")
+
+
+def _refuse_other_types(table: BaseTable, snapshot: Snapshot, change: Change) -> None:
+    """Refuse to add files whose columns do not have the table's types, which another commit may just have set."""
+    for column, dtype in change.columns.items():
+        if not change.replaces_all and snapshot.columns.get(column, dtype) != dtype:
+            msg = f"column {column!r} of {table.place} took another type while this load was under way"
+            raise CommitConflictError(msg, {"column": column}, where=table.place, hint="run again; nothing was changed")
 
 
 def _overtaken(table: BaseTable, commit: Commit) -> CommitConflictError:

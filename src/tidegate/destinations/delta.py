@@ -182,10 +182,9 @@ class DeltaTable(BaseTable):
         try:
             table = deltalake.DeltaTable(self._path)
         except TableNotFoundError:
-            names = self.platform.names_in(self._path) if self.platform.is_folder(self._path) else []
-            if [name for name in names if name != "_tidegate" and not _is_ours(name)]:
+            if foreign := self._foreign_files():
                 msg = f"{self._path} is a folder with other things in it, not a Delta table"
-                hint = f"it holds {', '.join(names[:5])}; use another table name, or move them away"
+                hint = f"it holds {', '.join(foreign[:5])}; use another table name, or move them away"
                 raise DestinationError(msg, code="TG402", where=self._path, hint=hint) from None
             return None
         except (DeltaError, OSError) as error:
@@ -193,6 +192,17 @@ class DeltaTable(BaseTable):
             raise DestinationError(msg, code="TG401", where=self._path, hint="is it a table, and readable?") from error
         self._refuse_unknown_features(table)
         return table
+
+    def _foreign_files(self) -> list[str]:
+        """Return what lies in the folder, but for what a first load left that died before its commit."""
+        if not self.platform.is_folder(self._path):
+            return []
+        log = (f"_delta_log/{name}" for name in self.platform.names_in(f"{self._path}/_delta_log"))
+        data = (os.path.relpath(file.path, self._path) for file in self.platform.files_below(self._path))
+        return [
+            *(name for name in log if name.endswith((".json", ".parquet"))),
+            *(name for name in data if not _is_ours(name.rpartition("/")[2])),
+        ]
 
     def _refuse_unknown_features(self, table: deltalake.DeltaTable) -> None:
         """Refuse a table whose rules we would break by writing files ourselves."""
@@ -276,7 +286,7 @@ def _plain(dtype: pa.DataType) -> pa.DataType:
 
 
 def _is_ours(name: str) -> bool:
-    """Tell the data files of a first load that died before its commit."""
+    """Tell the data files that loads write."""
     return name.startswith("tg-")
 
 

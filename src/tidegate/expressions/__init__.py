@@ -1,1 +1,1 @@
-"""SQL expressions and data types as metadata writes them. Import the modules: the room itself loads nothing."""
+"""SQL expressions and data types as metadata writes them. Import its modules: the room itself loads nothing."""

@@ -8,6 +8,7 @@ ASCII.
 from __future__ import annotations
 
 import re
+import warnings
 
 from tidegate.expressions.errors import unavailable
 
@@ -25,7 +26,9 @@ def portable_pattern(pattern: str) -> str:
             ``\b``, Unicode classes, set operations (TG109).
     """
     try:
-        re.compile(pattern)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # nested sets, which are refused below
+            re.compile(pattern)
     except re.error as error:
         message = f"regular expression {pattern!r} does not compile: {error.msg}"
         raise unavailable(message) from None

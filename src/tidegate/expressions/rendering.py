@@ -125,11 +125,14 @@ def quoted(text: str) -> str:
 
 
 def _number(value: float | Decimal) -> str:
-    if isinstance(value, float):
-        text = repr(value) if "e" in repr(value) or not math.isfinite(value) else f"{value!r}e0"
-        text = text if math.isfinite(value) else f"CAST('{value}' AS DOUBLE)"
+    if isinstance(value, Decimal):
+        text = f"{value:f}"
+    elif isinstance(value, int):
+        text = str(value)
+    elif not math.isfinite(value):
+        text = f"CAST('{value}' AS DOUBLE)"
     else:
-        text = f"{value:f}" if isinstance(value, Decimal) else str(value)
+        text = repr(value) if "e" in repr(value) else f"{value!r}e0"
     return f"({text})" if value < 0 else text
 
 

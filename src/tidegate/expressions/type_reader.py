@@ -104,7 +104,7 @@ class TypeReader:
 
     def _word(self) -> str | None:
         """Take a word that belongs to a type name, or nothing."""
-        if self.at < len(self.tokens) and self.tokens[self.at][0] == 4:
+        if self.at < len(self.tokens) and self.tokens[self.at][0] == _WORD:
             word = self.tokens[self.at][1].lower()
             if word not in _STOP:
                 self.at += 1
