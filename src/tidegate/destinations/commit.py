@@ -12,7 +12,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tidegate.errors import CommitConflictError, DestinationError, TidegateError
 from tidegate.registry import PluginRegistry
@@ -115,7 +115,13 @@ class Change:
 
 
 class BaseTable(ABC):
-    """One table or folder that loads commit to: the physical destination of a dataflow."""
+    """One table or folder that loads commit to: the physical destination of a dataflow.
+
+    Attributes:
+        load_types: What can be done to such a table.
+    """
+
+    load_types: ClassVar[frozenset[str]]
 
     def __init__(self, flow: DataFlow, platform: BasePlatform) -> None:
         self.flow = flow

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote
 
 import deltalake
@@ -52,6 +52,8 @@ _TARGET_FILE_SIZE = 512 * 1024 * 1024
 
 class DeltaTable(BaseTable):
     """A Delta table in a folder."""
+
+    load_types: ClassVar[frozenset[str]] = frozenset({"append", "overwrite", "full_load", "merge_upsert"})
 
     def __init__(self, flow: DataFlow, platform: BasePlatform) -> None:
         super().__init__(flow, platform)
@@ -175,14 +177,17 @@ class DeltaTable(BaseTable):
             stats=delta_statistics(file.path),
         )
 
-    def _open(self) -> deltalake.DeltaTable | None:
+    def _open(self, *, again: bool = True) -> deltalake.DeltaTable | None:
         if self.platform.file(self._path):
             msg = f"there is a file where the folder of this table should be: {self._path}"
             raise DestinationError(msg, code="TG402", where=self._path, hint="use another table name, or move it away")
         try:
             table = deltalake.DeltaTable(self._path)
         except TableNotFoundError:
-            if foreign := self._foreign_files():
+            foreign = self._foreign_files()
+            if again and any(name.startswith("_delta_log/") for name in foreign):
+                return self._open(again=False)  # another load created it between the two looks
+            if foreign:
                 msg = f"{self._path} is a folder with other things in it, not a Delta table"
                 hint = f"it holds {', '.join(foreign[:5])}; use another table name, or move them away"
                 raise DestinationError(msg, code="TG402", where=self._path, hint=hint) from None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from tidegate.destinations.commit import (
     BaseTable,
@@ -39,6 +39,8 @@ _NESTED_HINT = "csv files hold plain values; use jsonl or parquet, or compute pl
 
 class FileTable(BaseTable):
     """A folder of files."""
+
+    load_types: ClassVar[frozenset[str]] = frozenset({"append", "overwrite", "full_load"})
 
     def __init__(self, flow: DataFlow, platform: BasePlatform) -> None:
         super().__init__(flow, platform)
@@ -119,6 +121,8 @@ class FileTable(BaseTable):
 
     def commit(self, snapshot: Snapshot, change: Change, commit: Commit) -> int:
         """Create the next record of the log, then put the files into place."""
+        if snapshot.handle:
+            self._publish(snapshot.handle)  # its process may have died since this load last called recover()
         version = 0 if snapshot.version is None else snapshot.version + 1
         before = snapshot.handle or {"flows": {}, "columns": {}}
         columns = {name: describe_type(dtype) for name, dtype in change.columns.items()}
@@ -134,6 +138,7 @@ class FileTable(BaseTable):
             "added": [file.path.removeprefix(f"{folder}/") for file in change.added],
             "removed": [file.path.removeprefix(f"{self._path}/") for file in change.removed],
         }
+        self.platform.make_folder(folder)  # as long as it is there the load is not in place, even one without files
         if not self.platform.put_if_absent(self._record_path(version), json.dumps(record).encode()):
             raise StaleSnapshotError
         self._publish(record)
@@ -168,14 +173,14 @@ class FileTable(BaseTable):
                 raise
 
     def _files(self, newest: Mapping[str, Any]) -> list[DataFile]:
-        """Return the files of all loads since the last that replaced everything."""
+        """Return the files of all loads since the last that replaced everything, in place or not yet."""
         names: list[str] = []
         for record in self._records(newest):
             names.extend(record["added"])
             if record["replaces_all"]:
                 break
-        found = (self.platform.file(f"{self._path}/{name}") for name in names)
-        return [DataFile(path=file.path, rows=None, size=file.size) for file in found if file]
+        found = ((f"{self._path}/{name}", self.platform.file(f"{self._path}/{name}")) for name in names)
+        return [DataFile(path=path, rows=None, size=file.size if file else 0) for path, file in found]
 
     def _records(self, newest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield newest

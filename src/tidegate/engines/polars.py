@@ -154,15 +154,17 @@ class PolarsEngine(BaseEngine):
         return nw.from_native(pl.concat([frame.select(wanted) for frame in frames]))
 
     def key_ranges(self, frame: Frame, keys: Sequence[str]) -> dict[str, tuple[Any, Any] | None]:
-        """Return smallest and greatest value of each key; None where a key is NULL somewhere."""
+        """Return smallest and greatest value of each key; None where a key is NULL or NaN somewhere."""
         lazy: pl.LazyFrame = frame.to_native()
+        schema = lazy.collect_schema()
+        values = [pl.col(key).fill_nan(None) if schema[key].is_float() else pl.col(key) for key in keys]
         parts = [
             part
-            for index, key in enumerate(keys)
+            for index, value in enumerate(values)
             for part in (
-                pl.col(key).min().alias(f"min{index}"),
-                pl.col(key).max().alias(f"max{index}"),
-                pl.col(key).null_count().alias(f"nulls{index}"),
+                value.min().alias(f"min{index}"),
+                value.max().alias(f"max{index}"),
+                value.null_count().alias(f"nulls{index}"),
             )
         ]
         found = lazy.select(parts).collect(engine="streaming").row(0, named=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -118,6 +119,7 @@ class _NewFiles:
         self._partitions: dict[str, dict[str, str | None]] = {}
         self._known: dict[str, tuple[int, int]] = {}
         self._rows = 0
+        self._failed = False
         self._lock = threading.Lock()
 
     def where(self) -> Any:
@@ -158,10 +160,15 @@ class _NewFiles:
         return Written(rows=self._rows, files=tuple(files))
 
     def remove(self) -> None:
-        """Remove what was written."""
+        """Remove what a failed frame wrote. The sink's threads may outlive the failure for a moment: look again."""
         with self._lock:
-            for relative in self._partitions:
-                Path(self._target.folder, relative).unlink(missing_ok=True)
+            self._failed = True
+            missing = {Path(self._target.folder, relative) for relative in self._partitions}
+        for seconds in (0, 0.002, 0.01, 0.05):
+            time.sleep(seconds)
+            missing -= {path for path in missing if _unlinked(path)}
+            if not missing:
+                return
 
     def _path(self, about: Any) -> str:
         values = about.partition_keys.row(0, named=True) if self._target.partition_by else {}
@@ -170,9 +177,19 @@ class _NewFiles:
     def _name(self, partition: dict[str, str | None]) -> str:
         folder = PurePosixPath(*(f"{quote(key, safe='')}={_folder(text)}" for key, text in partition.items()))
         with self._lock:
+            if self._failed:
+                raise InterruptedError
             relative = str(folder / f"{self._target.prefix}-{next(self._numbers):05d}.{self._target.format}")
             self._partitions[relative] = partition
         return relative
+
+
+def _unlinked(path: Path) -> bool:
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def partition_text(value: object) -> str | None:

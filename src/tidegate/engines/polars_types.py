@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -55,8 +56,8 @@ def cast_expression(column: str, dtype: pl.DataType, cast: ColumnCast, *, strict
     target = polars_type(cast.type)
     value = _converted(pl.col(column), dtype, target, cast, strict=strict)
     if cast.default is not None and strict:
-        text = pl.lit(str(cast.default))
-        value = value.fill_null(parsed(text, target, None) if _is_time(target) else text.cast(target))
+        as_iso = replace(cast, format=None)
+        value = value.fill_null(_converted(pl.lit(str(cast.default)), pl.String(), target, as_iso, strict=True))
     return value.alias(column)
 
 

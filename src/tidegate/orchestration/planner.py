@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tidegate.destinations import BaseTable, strategy_registry, table_registry
 from tidegate.errors import ConfigurationError, WatermarkError
+from tidegate.models.destination import KEYED_LOAD_TYPES
 from tidegate.orchestration.stages import (
     CommitLoad,
     Idle,
@@ -52,6 +53,7 @@ class Planner:
             TidegateError: source, destination or state are not fit for a load.
         """
         table = table_of(flow, self.platform)
+        _refuse_impossible(flow, table)
         if recover:
             table.recover()
         snapshot = table.snapshot()
@@ -86,6 +88,18 @@ def transformers_of(flow: DataFlow) -> list[tuple[str, type[BaseTransformer], st
     plugins = ((name, transformer_registry.load(name)) for name in transformer_registry.list_plugins())
     active = [(name, plugin, detail) for name, plugin in plugins if (detail := plugin.describe(flow)) is not None]
     return sorted(active, key=lambda step: (step[1].order, step[0]))
+
+
+def _refuse_impossible(flow: DataFlow, table: BaseTable) -> None:
+    """Refuse what `check` refuses too, for dataflows that do not come from checked metadata."""
+    load_type, keys = flow.destination.load_type, flow.destination.merge_keys
+    if load_type not in table.load_types:
+        msg = f"load_type {load_type!r} is impossible with a destination of this format"
+        hint = f"possible are {', '.join(sorted(table.load_types))}"
+        raise ConfigurationError(msg, code="TG107", where=table.place, hint=hint)
+    if load_type in KEYED_LOAD_TYPES and not keys:
+        msg = f"load_type {load_type!r} needs merge_keys"
+        raise ConfigurationError(msg, code="TG106", where=table.place, hint="name the columns that identify a row")
 
 
 def _load_stages(

@@ -117,7 +117,8 @@ class _Load:
         self._flow = plan.flow
         flow_key = f"{fingerprint(plan.flow.dataflow_id):016x}"
         self._load_id = f"tg-{flow_key}-{plan.state.sequence + 1:08d}-{uuid.uuid4().hex[:8]}"
-        self._scratch = str(Path(runner.scratch_root, flow_key))
+        self._flow_scratch = str(Path(runner.scratch_root, flow_key))
+        self._scratch = str(Path(self._flow_scratch, self._load_id))  # an owner that lost its lease may write yet
         self._context = TransformContext(
             flow=plan.flow,
             engine=runner.engine,
@@ -168,7 +169,7 @@ class _Load:
 
     def _open(self, read: ReadPlan) -> None:
         self._progress("reading")
-        self._plan.table.platform.remove(self._scratch)  # left by a run of this flow that was killed
+        self._plan.table.platform.remove(self._flow_scratch)  # left by runs of this flow that were killed
         self._read = read
         self._opened = self._plan.source.open(read, self._engine)
         self._frame = self._opened.frame

@@ -103,8 +103,9 @@ def _machine() -> str | None:
 
 
 def _started(pid: int) -> str | None:
-    """Return when the process started, in clock ticks since boot (field 22 of /proc/PID/stat)."""
+    """Return when the process started, in clock ticks since boot (/proc/PID/stat, field 22); None when dead."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
+        about = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        return None if about[0] in {"Z", "X"} else about[19]  # killed, and its parent has not looked yet
     except (OSError, IndexError):
         return None

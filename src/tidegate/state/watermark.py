@@ -15,7 +15,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, localcontext
 
 from tidegate.errors import WatermarkError
 
@@ -31,6 +31,8 @@ _DECODERS: dict[str, Callable[[str], Value]] = {
     "__float__": float,
 }
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>s|sec|m|min|h|d|w)")
+_LONGEST_DECIMAL = 78
+"""Digits of the longest decimal that any engine has, and room for the lag's."""
 _SECONDS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -109,7 +111,8 @@ def less_lag(value: Value, lag: str | float) -> Value:
     except InvalidOperation:
         number = None
     if number is not None and isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        return type(value)(Decimal(str(value)) - number)
+        with localcontext(prec=_LONGEST_DECIMAL):
+            return type(value)(Decimal(str(value)) - number)
     msg = f"watermark_lag {lag!r} does not fit a watermark of type {type(value).__name__}"
     raise WatermarkError(msg, code="TG507", hint="use a duration such as '2h' for times, a number for numbers")
 

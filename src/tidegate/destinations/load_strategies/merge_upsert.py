@@ -142,10 +142,12 @@ class MergeUpsert(LoadStrategy):
     def _is_unique(self) -> bool:
         """Tell whether the deduplicate step has already left one row a key."""
         flow = self.table.flow
-        by_key = {column.lower() for column in flow.deduplicate_columns} == {
-            key.lower() for key in flow.destination.merge_keys
-        }
-        return by_key and Deduplicator.describe(flow) is not None and not flow.transform.settings.deduplicate_by_rank
+        keys = {key.lower() for key in flow.destination.merge_keys}
+        by_key = {column.lower() for column in flow.deduplicate_columns} == keys
+        computed = {added.column.lower() for added in (*flow.transform.additional_columns, *flow.destination.partitions)}
+        changed_later = bool(flow.transform.rename_columns or keys & computed)
+        by_row = not flow.transform.settings.deduplicate_by_rank
+        return by_key and by_row and not changed_later and Deduplicator.describe(flow) is not None
 
 
 def _may_hold(file: DataFile, key: str, keys: tuple[Any, Any] | None) -> bool:

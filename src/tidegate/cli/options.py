@@ -1,0 +1,91 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tidegate.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from tidegate.cli.parser import Parser
+    from tidegate.metadata import FileMetadata
+
+WHAT = "What"
+OPTIONS = "Options"
+
+
+def add_path(parser: Parser) -> None:
+    """Add the argument PATH."""
+    parser.option(
+        WHAT, "path", nargs="?", type=Path, default=Path(), metavar="PATH",
+        help="metadata file or project folder; here when not given",
+    )  # fmt: skip
+
+
+def add_project(parser: Parser) -> None:
+    """Add `--project`, where PATH would be mistaken for something else."""
+    parser.option(
+        OPTIONS, "--project", type=Path, default=Path(), metavar="PATH", dest="path",
+        help="metadata file or project folder; here when not given",
+    )  # fmt: skip
+
+
+def add_choice_of_flows(parser: Parser) -> None:
+    """Add `--stage` and `--flow`."""
+    parser.option(
+        WHAT, "--stage", "-s", action="append", metavar="STAGE", help="only this stage; commas or repeat for several"
+    )
+    parser.option(WHAT, "--flow", "-f", action="append", metavar="NAME", help="only this flow; likewise")
+
+
+def add_metadata(parser: Parser) -> None:
+    """Add `--profile` and `--var`."""
+    parser.option(OPTIONS, "--profile", "-p", metavar="NAME", help="profile of the metadata; $TIDEGATE_PROFILE")
+    about = "value of a variable, over the declared one; may be repeated"
+    parser.option(OPTIONS, "--var", action="append", metavar="NAME=VALUE", help=about)
+
+
+def add_output(parser: Parser, *, default: str | None = "table") -> None:
+    """Add `--output`, and `--help` after it: what every command ends with."""
+    about = "how the result is written to stdout"
+    parser.option(OPTIONS, "--output", "-o", choices=("table", "json"), default=default, help=about)
+    parser.add_help_option(OPTIONS)
+
+
+def listed(values: Iterable[str] | None) -> list[str] | None:
+    """Return names that were given with commas or by repetition; None when none were given.
+
+    >>> listed(["bronze, silver", "gold"]), listed(None)
+    (['bronze', 'silver', 'gold'], None)
+    """
+    names = [name.strip() for value in values or () for name in value.split(",")]
+    return [name for name in names if name] or None
+
+
+def variables_of(assignments: Iterable[str] | None) -> dict[str, str]:
+    """Return ``NAME=VALUE`` texts as a mapping.
+
+    Raises:
+        ConfigurationError: one has no name, or no equals sign.
+    """
+    variables: dict[str, str] = {}
+    for assignment in assignments or ():
+        name, equals, value = assignment.partition("=")
+        if not equals or not name.strip():
+            raise ConfigurationError(f"--var {assignment} is not NAME=VALUE", hint=f"--var {name or 'NAME'}=VALUE")
+        variables[name.strip()] = value
+    return variables
+
+
+def metadata_of(options: Namespace) -> FileMetadata:
+    """Return the metadata that the options name."""
+    from tidegate.metadata import FileMetadata
+
+    return FileMetadata(
+        options.path,
+        profile=getattr(options, "profile", None),
+        variables=variables_of(getattr(options, "var", None)),
+    )
