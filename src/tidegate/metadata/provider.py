@@ -121,5 +121,5 @@ def _require_known(asked: Sequence[str], known: Sequence[str], kind: str, code: 
     for name in asked:
         if name not in known:
             near = suggestion(name, known, otherwise=f"{kind}s") or f"the metadata declares no {kind}s"
-            listed = f"; {kind}s: {', '.join(known)}" if near.startswith("did you mean") else ""
+            listed = f" {kind}s: {', '.join(known)}" if near.startswith("did you mean") else ""
             raise MetadataError(f"unknown {kind} {name!r}", {"known": list(known)}, code=code, hint=near + listed)

@@ -180,15 +180,13 @@ class _Load:
         self.outcome.files_read, self.outcome.files_skipped = about.get("files"), about.get("files skipped")
 
     def _metered(self) -> None:
-        appends = self._flow.destination.load_type == "append"
-        remembers = self._flow.destination.load_type not in REPLACING_LOAD_TYPES
         self._cursor = Cursor(
             columns=self._opened.cursor_columns,
             watermark=self._read.position.watermark,
             lag=self._flow.source.watermark_lag,
             seen=self._read.position.seen_rows,
-            hashed_columns=self._opened.hashed_columns if remembers else (),
-            must_remember=appends,
+            hashed_columns=self._opened.hashed_columns,
+            must_remember=self._flow.destination.load_type == "append",
         )
         self._meter = RowMeter(self._cursor, lambda rows: self._progress("writing", rows))
         self._frame = self._engine.metered(self._frame, self._meter)

@@ -28,7 +28,7 @@ class ColumnNameSanitizer(BaseTransformer):
     @classmethod
     def describe(cls, flow: DataFlow) -> str | None:  # noqa: ARG003 - the same for every dataflow
         """Say what is done."""
-        return "lower or snake case"
+        return "in lower case, or as column_name_mode says"
 
     def transform(self, frame: Frame, context: TransformContext) -> Frame:
         """Rename; two columns that would take one name are an error."""
