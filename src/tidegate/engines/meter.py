@@ -164,7 +164,8 @@ class Meter:
 
     def _reached(self) -> dict[str, Value]:
         """Return per column the greatest value of this and all earlier reads: a watermark never goes back."""
-        reached = dict(self._cursor.watermark)
+        cursor = self._cursor
+        reached = {column: value for column, value in cursor.watermark.items() if column in cursor.columns}
         for column, value in self._watermark.items():
             if column not in reached or reaches(value, reached[column]):
                 reached[column] = value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pyarrow as pa
@@ -65,32 +65,41 @@ def _converted(value: pl.Expr, dtype: pl.DataType, target: pl.DataType, cast: Co
     if dtype == target:
         return value
     if isinstance(dtype, pl.String):
-        if _is_time(target):
-            return parsed(value, target, cast.format, zone=cast.time_zone, strict=strict)
-        if isinstance(target, pl.Boolean):
-            lowered = value.str.to_lowercase().str.strip_chars()
-            if strict:
-                return lowered.replace_strict(_BOOLEAN_WORDS, return_dtype=pl.Boolean)
-            return lowered.replace_strict(_BOOLEAN_WORDS, default=None, return_dtype=pl.Boolean)
-        if target.is_numeric():
-            value = value.str.strip_chars()
+        return _from_text(value, target, cast, strict=strict)
     if target.is_integer() and (dtype.is_float() or dtype.is_decimal()):
         return _whole(value, dtype, target, strict=strict)
     if isinstance(dtype, pl.Struct) and isinstance(target, pl.Struct):
         return _restructured(value, dtype, target, cast, strict=strict)
     if isinstance(dtype, pl.List) and isinstance(target, pl.List):
-        return value.list.eval(_converted(pl.element(), dtype.inner, target.inner, cast, strict=strict))
+        return value.list.eval(_converted(pl.element(), _type(dtype.inner), _type(target.inner), cast, strict=strict))
     if isinstance(dtype, pl.Datetime) and isinstance(target, pl.Datetime) and target.time_zone and not dtype.time_zone:
         zoned = value.dt.replace_time_zone(cast.time_zone or "UTC", ambiguous="earliest", non_existent="raise")
         return zoned.dt.convert_time_zone(target.time_zone).dt.cast_time_unit(target.time_unit)
     return value.cast(target, strict=strict)
 
 
+def _from_text(value: pl.Expr, target: pl.DataType, cast: ColumnCast, *, strict: bool) -> pl.Expr:
+    if _is_time(target):
+        return parsed(value, target, cast.format, zone=cast.time_zone, strict=strict)
+    if isinstance(target, pl.Boolean):
+        lowered = value.str.to_lowercase().str.strip_chars()
+        if strict:
+            return lowered.replace_strict(_BOOLEAN_WORDS, return_dtype=pl.Boolean)
+        return lowered.replace_strict(_BOOLEAN_WORDS, default=None, return_dtype=pl.Boolean)
+    return (value.str.strip_chars() if target.is_numeric() else value).cast(target, strict=strict)
+
+
+def _type(dtype: Any) -> pl.DataType:
+    """Return an inner type, which Polars may give as a class, as an instance."""
+    instance: pl.DataType = dtype() if isinstance(dtype, type) else dtype
+    return instance
+
+
 def _restructured(value: pl.Expr, dtype: pl.Struct, target: pl.Struct, cast: ColumnCast, *, strict: bool) -> pl.Expr:
     """Convert a struct field by field; one that it lacks is NULL."""
-    present = {field.name: field.dtype for field in dtype.fields}
+    present = {field.name: _type(field.dtype) for field in dtype.fields}
     fields = [
-        _converted(value.struct.field(field.name), present[field.name], field.dtype, cast, strict=strict)
+        _converted(value.struct.field(field.name), present[field.name], _type(field.dtype), cast, strict=strict)
         if field.name in present
         else pl.lit(None, dtype=field.dtype)
         for field in target.fields

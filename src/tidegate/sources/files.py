@@ -85,7 +85,7 @@ class FileSource(BaseSource):
             starts = {column: start for column in cursor.columns if (start := cursor.start(column)) is not None}
             all_starts = starts if len(starts) == len(cursor.columns) else {}
             selection = select_files(files, position, all_starts, root if has_partitions else None, file_format)
-            self._refuse_changed(selection, cursor)
+            self._refuse_changed(selection, cursor, position)
         if not files and (everything or not position):
             hint = "put a file there, or correct the path; hidden files (`_`, `.`) are not read"
             raise SourceError(f"no {file_format} files at {path}", {"file": path}, code="TG201", hint=hint)
@@ -211,9 +211,11 @@ class FileSource(BaseSource):
                 hint = "use a column of numbers, dates, timestamps or text"
                 raise SourceError(msg, {"column": column}, code="TG210", where=self.flow.source.path, hint=hint)
 
-    def _refuse_changed(self, selection: Selection, cursor: Cursor) -> None:
+    def _refuse_changed(self, selection: Selection, cursor: Cursor, position: Position) -> None:
         """Refuse to append a changed file again when nothing tells its new rows from its old ones."""
-        if selection.changed and not cursor.columns and self.flow.destination.load_type == "append":
+        by_other_columns = set(position.watermark) - set(cursor.columns)
+        untold = not cursor.columns or by_other_columns
+        if selection.changed and untold and self.flow.destination.load_type == "append":
             changed = selection.changed[0].path
             msg = f"the file changed after it was loaded, and nothing tells its new rows from the old: {changed}"
             hint = "declare watermark_columns, or merge_upsert with merge_keys, or let new rows come in new files"

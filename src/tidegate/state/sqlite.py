@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,8 @@ from tidegate.state.position import Position
 from tidegate.state.store import FlowState, Lease
 
 FORMAT_VERSION = 1
+_WAIT_SECONDS = 30.0
+"""How long a statement waits for other processes."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS flows (
@@ -72,7 +75,7 @@ class SQLiteStateStore:
             return None
         with self._reading() as connection:
             row = connection.execute("SELECT * FROM flows WHERE dataflow_id = ?", (dataflow_id,)).fetchone()
-        return _state(row) if row else None
+            return _state(row) if row else None
 
     def states(self) -> Sequence[FlowState]:
         """Return all states, by name."""
@@ -191,7 +194,9 @@ class SQLiteStateStore:
     def _opened(self) -> sqlite3.Connection:
         with self._lock:  # two threads that create the file would wait for each other's locks
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(
+                self.path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
+            )
             connection.row_factory = sqlite3.Row
             try:
                 self._prepare(connection)
@@ -211,8 +216,22 @@ class SQLiteStateStore:
                 f"{self.path} was written by a newer Tidegate (state format {version}, this one knows {FORMAT_VERSION})"
             )
             raise WatermarkError(msg, code="TG505", hint="upgrade this installation of Tidegate")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _switch_to_wal(connection)
         connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {FORMAT_VERSION}; COMMIT;")
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    """Wait for others who create the file at the same time: for this one statement SQLite's own timeout does not."""
+    give_up = time.monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(0.005)
+        else:
+            return
 
 
 @contextmanager

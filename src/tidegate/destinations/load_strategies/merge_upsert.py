@@ -144,7 +144,8 @@ class MergeUpsert(LoadStrategy):
         flow = self.table.flow
         keys = {key.lower() for key in flow.destination.merge_keys}
         by_key = {column.lower() for column in flow.deduplicate_columns} == keys
-        computed = {added.column.lower() for added in (*flow.transform.additional_columns, *flow.destination.partitions)}
+        computed = {added.column.lower() for added in flow.transform.additional_columns}
+        computed |= {part.column.lower() for part in flow.destination.partitions if part.expression}
         changed_later = bool(flow.transform.rename_columns or keys & computed)
         by_row = not flow.transform.settings.deduplicate_by_rank
         return by_key and by_row and not changed_later and Deduplicator.describe(flow) is not None

@@ -1,0 +1,300 @@
+"""A small project in a folder: files to read, flows over them, and their destinations, read without Tidegate."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import polars as pl
+
+from tidegate import Connection, DataFlow, Destination, RunConfig, Source, Transform, create_driver
+from tidegate.orchestration.explainer import explain
+from tidegate.orchestration.stages import UnitPlan
+from tidegate.reporting import ErrorReport, ExecutionResult, UnitReport
+from tidegate.reporting.events import UnitFinished
+from tidegate.state import FlowState, SQLiteStateStore
+from tidegate.transformers.system_columns import SYSTEM_COLUMNS
+
+_START = 1_700_000_000_000_000_000
+
+
+class Project:
+    """Builds files and flows below one folder, runs them, and looks at what came of it.
+
+    Files get modification times of their own, a second apart: a file that is written again has visibly changed, however
+    quick the test is and however coarse the file system's clock.
+    """
+
+    def __init__(self, root: Path, destination_format: str = "delta") -> None:
+        self.root = root
+        self.source_root = root / "in"
+        self.destination_root = root / "out"
+        self.destination_format = destination_format
+        self.state_path = root / ".tidegate" / "state.db"
+        self.source_root.mkdir(parents=True, exist_ok=True)
+        self._ticks = itertools.count()
+
+    # ---- files to read
+
+    def text(self, name: str, content: str | bytes, *, modified_ns: int | None = None) -> Path:
+        """Write a file as it is; `.gz` is compressed."""
+        path = self.source_root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        data = content.encode() if isinstance(content, str) else content
+        path.write_bytes(gzip.compress(data, mtime=0) if name.endswith(".gz") else data)
+        return self.touch(path, modified_ns)
+
+    def touch(self, path: Path, modified_ns: int | None = None) -> Path:
+        """Give the file the next modification time, or this one."""
+        stamp = _START + next(self._ticks) * 1_000_000_000 if modified_ns is None else modified_ns
+        os.utime(path, ns=(stamp, stamp))
+        return path
+
+    def csv(self, name: str, header: str, *rows: str, **options: Any) -> Path:
+        """Write lines below a header."""
+        return self.text(name, "".join(f"{line}\n" for line in (header, *rows)), **options)
+
+    def more(self, name: str, *lines: str) -> Path:
+        """Add lines to a file that is there: it grows."""
+        path = self.source_root / name
+        with path.open("a", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in lines)
+        return self.touch(path)
+
+    def jsonl(self, name: str, *records: Mapping[str, Any], **options: Any) -> Path:
+        """Write one JSON object a line."""
+        return self.text(name, "".join(f"{json.dumps(record, default=str)}\n" for record in records), **options)
+
+    def json(self, name: str, records: Any, **options: Any) -> Path:
+        """Write one JSON document."""
+        return self.text(name, json.dumps(records, default=str), **options)
+
+    def parquet(
+        self, name: str, columns: Mapping[str, Any] | pl.DataFrame, *, modified_ns: int | None = None, **options: Any
+    ) -> Path:
+        """Write a Parquet file of a frame, or of columns."""
+        path = self.source_root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frame = columns if isinstance(columns, pl.DataFrame) else pl.DataFrame(columns, strict=False)
+        frame.write_parquet(path, **options)
+        return self.touch(path, modified_ns)
+
+    # ---- flows
+
+    def flow(
+        self,
+        table: str = "events",
+        *,
+        source: str | None = None,
+        format: str = "csv",  # noqa: A002 - the word of the metadata
+        to: str | None = None,
+        load_type: str = "append",
+        keys: Sequence[str] = (),
+        watermark: str | Sequence[str] = (),
+        lag: str | float | None = None,
+        source_filter: str | None = None,
+        partitions: Sequence[Any] = (),
+        read_options: Mapping[str, Any] | None = None,
+        write_options: Mapping[str, Any] | None = None,
+        hive: bool = False,
+        name: str | None = None,
+        dataflow_id: str | None = None,
+        destination_root: Path | None = None,
+        hints: Mapping[str, str | Mapping[str, Any]] | None = None,
+        **transform: Any,
+    ) -> DataFlow:
+        """Declare a flow from `in/{source}` to `out/{table}`."""
+        schema_hints = [
+            {"column_name": column, **({"data_type": hint} if isinstance(hint, str) else hint)}
+            for column, hint in (hints or {}).items()
+        ]
+        return DataFlow(
+            name=name or f"load_{table}",
+            **({"dataflow_id": dataflow_id} if dataflow_id else {}),
+            source=Source(
+                connection=Connection(
+                    name="files",
+                    format=format,
+                    configure={"base_path": str(self.source_root), "use_hive_partitioning": hive},
+                ),
+                table=source or table,
+                watermark_columns=watermark,
+                watermark_lag=lag,
+                filter_expression=source_filter,
+                configure={"read_options": dict(read_options or {})},
+            ),
+            destination=Destination(
+                connection=Connection(
+                    name="lake",
+                    format=to or self.destination_format,
+                    configure={"base_path": str(destination_root or self.destination_root)},
+                ),
+                table=table,
+                load_type=load_type,
+                merge_keys=keys,
+                partition_columns=partitions,
+                configure={"write_options": dict(write_options or {})},
+            ),
+            transform=Transform(schema_hints=schema_hints, **transform),
+        )
+
+    def merge(self, table: str = "events", *, keys: str | Sequence[str] = "id", **options: Any) -> DataFlow:
+        """Declare a flow that merges by key."""
+        return self.flow(table, load_type="merge_upsert", keys=keys, **options)
+
+    # ---- running
+
+    def store(self, path: Path | None = None) -> SQLiteStateStore:
+        """Open the project's state store, or another one."""
+        return SQLiteStateStore(path or self.state_path)
+
+    def run(
+        self, *flows: DataFlow, state: Path | None = None, column_name_mode: str = "lower", **options: Any
+    ) -> ExecutionResult:
+        """Run the flows in a driver of their own, as a process would."""
+        config = RunConfig(**options)
+        store = self.store(state) if state else None
+        with create_driver(root=self.root, config=config, state=store, sinks=[_Recorder(self)]) as driver:
+            return driver.run(dataflows=list(flows), column_name_mode=column_name_mode)
+
+    def load(self, flow: DataFlow, **options: Any) -> UnitReport:
+        """Run one flow, which must succeed."""
+        (unit,) = self.run(flow, **options).units
+        assert unit.status == "succeeded", unit.error
+        return unit
+
+    def fail(self, flow: DataFlow, **options: Any) -> ErrorReport:
+        """Run one flow, which must fail and leave source, destination and position byte for byte as they were."""
+        before = self.everything(flow)
+        result = self.run(flow, **options)
+        (unit,) = result.units
+        assert unit.status == "failed", f"succeeded with {unit.rows_out} rows"
+        assert result.exit_code == 1
+        assert unit.error is not None
+        assert self.everything(flow) == before
+        assert not (self.root / ".tidegate" / "scratch").exists() or not any(
+            path.is_file() for path in (self.root / ".tidegate" / "scratch").rglob("*")
+        )
+        return unit.error
+
+    def plan(self, flow: DataFlow) -> dict[str, Any]:
+        """Return what `plan` says about a flow."""
+        with create_driver(root=self.root) as driver:
+            ((_, plan),) = driver.plan(dataflows=[flow])
+        if not isinstance(plan, UnitPlan):
+            raise plan
+        return explain(plan)
+
+    # ---- looking
+
+    def position(self, flow: DataFlow) -> FlowState | None:
+        """Return where the flow stands, as the state store has it."""
+        store = self.store()
+        try:
+            return store.read(flow.dataflow_id)
+        finally:
+            store.close()
+
+    def everything(self, flow: DataFlow) -> dict[str, Any]:
+        """Return all bytes below source and destination, and the flow's position."""
+        return {
+            "source": tree(self.source_root),
+            "destination": tree(Path(flow.destination.path or "")),
+            "position": self.position(flow) if self.state_path.exists() else None,
+        }
+
+    def frame(self, flow: DataFlow, *, system: bool = False) -> pl.DataFrame:
+        """Return the destination's rows as another reader sees them, without the system columns."""
+        path = str(flow.destination.path)
+        match flow.destination.connection.format:  # type: ignore[union-attr]
+            case "delta":
+                frame = pl.DataFrame(pl.from_arrow(deltalake.DeltaTable(path).to_pyarrow_table()))
+            case "parquet":
+                frame = _union(
+                    pl.read_parquet(file, hive_partitioning=True, glob=False) for file in data_files(path, "parquet")
+                )
+            case "csv":
+                frame = _union(pl.read_csv(file, infer_schema_length=None) for file in data_files(path, "csv"))
+            case _:
+                frame = _union(pl.read_ndjson(file, infer_schema_length=None) for file in data_files(path, "jsonl"))
+        return frame if system else frame.drop(SYSTEM_COLUMNS, strict=False)
+
+    def rows(self, flow: DataFlow, *columns: str) -> list[Any]:
+        """Return the destination's rows, sorted: values when one column is asked for, else tuples."""
+        frame = self.frame(flow)
+        if not frame.width:
+            return []
+        names = list(columns) or sorted(frame.columns)
+        rows = frame.select(names).rows()
+        values = [row[0] for row in rows] if len(names) == 1 else rows
+        return sorted(
+            values,
+            key=lambda row: [
+                (value is not None, str(type(value)), value) for value in (row if isinstance(row, tuple) else (row,))
+            ],
+        )
+
+    def copy_state(self, name: str = "older-state.db") -> Path:
+        """Copy the state store as it is now."""
+        self._checkpoint()
+        target = self.root / name
+        shutil.copy(self.state_path, target)
+        return target
+
+    def restore_state(self, copy: Path) -> None:
+        """Put an older copy of the state store in place: what a failed write of the state leaves."""
+        self.forget_state()
+        shutil.copy(copy, self.state_path)
+
+    def forget_state(self) -> None:
+        """Delete the state store."""
+        for file in self.state_path.parent.glob("state.db*"):
+            file.unlink()
+
+    def _checkpoint(self) -> None:
+        import sqlite3
+
+        connection = sqlite3.connect(self.state_path)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+
+
+class _Recorder:
+    """A sink that remembers nothing but that units end: it keeps the event stream in use."""
+
+    def __init__(self, project: Project) -> None:
+        self.finished: list[UnitReport] = []
+
+    def handle(self, event: object, /) -> None:
+        """Keep the reports."""
+        if isinstance(event, UnitFinished):
+            self.finished.append(event.report)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def tree(path: Path) -> dict[str, bytes]:
+    """Return all files below a path with their bytes, by relative name; a folder without files is nothing."""
+    if path.is_file():
+        return {".": path.read_bytes()}
+    return {str(item.relative_to(path)): item.read_bytes() for item in sorted(path.rglob("*")) if item.is_file()}
+
+
+def data_files(path: str | Path, suffix: str) -> list[Path]:
+    """Return the data files of a folder, without hidden ones."""
+    root = Path(path)
+    found = (file for file in sorted(root.rglob(f"*.{suffix}")))
+    return [file for file in found if not any(part.startswith(("_", ".")) for part in file.relative_to(root).parts)]
+
+
+def _union(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    parts = list(frames)
+    return pl.concat(parts, how="diagonal_relaxed") if parts else pl.DataFrame()
