@@ -143,9 +143,16 @@ class BaseTable(ABC):
             DestinationError: there is something else at its place (TG402), or it cannot be read.
         """
 
+    def restored_since(self, version: int, snapshot: Snapshot) -> bool:
+        """Tell whether the table was taken back to an older state after `version`; its sequences may not show it."""
+        return False
+
     @abstractmethod
     def last_commit(self, dataflow_id: str) -> Commit | None:
-        """Return the flow's last commit, with its position; None when it never committed."""
+        """Return the flow's last commit that still counts, with its position; None when it never committed.
+
+        Its sequence is that of the table, also when a newer commit of the flow was undone by a restore.
+        """
 
     @abstractmethod
     def commits(self) -> list[Commit]:
@@ -209,7 +216,7 @@ class LoadStrategy(ABC):
         """Return the change against this snapshot; called again when another commit came first."""
 
 
-def commit_change(table: BaseTable, strategy: LoadStrategy, commit: Commit, first: Snapshot) -> Change:
+def commit_change(table: BaseTable, strategy: LoadStrategy, commit: Commit, first: Snapshot) -> tuple[Change, int]:
     """Commit what a strategy has written; start over against the new snapshot when another commit came first.
 
     An ambiguous failure (did it commit?) is resolved by reading the sequence, never by guessing.
@@ -221,7 +228,7 @@ def commit_change(table: BaseTable, strategy: LoadStrategy, commit: Commit, firs
         first: The snapshot that the load started from.
 
     Returns:
-        The change that was committed.
+        The change that was committed, and the version of the table that has it.
 
     Raises:
         CommitConflictError: the flow itself was committed by another process (TG405), or other writers did not let
@@ -239,7 +246,7 @@ def commit_change(table: BaseTable, strategy: LoadStrategy, commit: Commit, firs
         _refuse_other_types(table, snapshot, change)
         strategy.may_be_committed = True
         try:
-            table.commit(snapshot, change, commit)
+            version = table.commit(snapshot, change, commit)
         except StaleSnapshotError:
             pass
         except TidegateError:
@@ -247,10 +254,10 @@ def commit_change(table: BaseTable, strategy: LoadStrategy, commit: Commit, firs
                 strategy.may_be_committed = False
                 raise
         else:
-            return change
+            return change, version
         there = table.last_commit(commit.dataflow_id)
         if there is not None and there.load_id == commit.load_id:
-            return change
+            return change, table.snapshot().version or 0
         strategy.may_be_committed = False
     msg = f"other writers of {table.place} came first {MOST_ATTEMPTS} times; nothing was changed"
     raise CommitConflictError(msg, {"destination": table.place}, hint="run again, or write to it less often")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import unquote
@@ -34,7 +35,7 @@ from tidegate.destinations.table_types import delta_type, fits
 from tidegate.engines.base import FileTarget
 from tidegate.errors import DestinationError
 from tidegate.expressions.data_type import describe_type
-from tidegate.models.options import WRITE_OPTIONS, named_options
+from tidegate.models.options import WRITE_OPTIONS, checked_options
 
 if TYPE_CHECKING:
     from tidegate.engines.base import WrittenFile
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 COMMIT_KEY = "tidegate"
 """Key of our record in the commit information."""
 
+_RESTORE = "RESTORE"
 _KNOWN_READER_FEATURES = {"timestampNtz", "deletionVectors", "v2Checkpoint", "vacuumProtocolCheck"}
 _KNOWN_WRITER_FEATURES = _KNOWN_READER_FEATURES | {"appendOnly", "invariants", "changeDataFeed", "checkConstraints"}
 _TARGET_FILE_SIZE = 512 * 1024 * 1024
@@ -88,10 +90,19 @@ class DeltaTable(BaseTable):
             return None
         for commit in _commits(table):
             if commit.dataflow_id == dataflow_id:
-                return commit
+                return replace(commit, sequence=sequence)
         msg = f"commit {sequence} of this dataflow is no longer in the log of {self._path}, and with it its position"
         hint = "tell where it stands: `tidegate state set FLOW COLUMN=VALUE`"
         raise DestinationError(msg, code="TG408", where=self._path, hint=hint)
+
+    def restored_since(self, version: int, snapshot: Snapshot) -> bool:
+        """Look for a RESTORE in the log after `version`."""
+        if snapshot.version is None or snapshot.version == version:
+            return False
+        if snapshot.version < version:
+            return True
+        table: deltalake.DeltaTable = snapshot.handle
+        return any(entry.get("operation") == _RESTORE for entry in table.history(snapshot.version - version))
 
     def commits(self) -> list[Commit]:
         """Return the last commit of every flow in the log."""
@@ -103,7 +114,7 @@ class DeltaTable(BaseTable):
 
     def target(self, prefix: str, partition_by: tuple[str, ...]) -> FileTarget:
         """Write Parquet files beside those of the table; the log does not know them yet."""
-        options = named_options(WRITE_OPTIONS["delta"], self.flow.destination.write_options)
+        options = checked_options(WRITE_OPTIONS, "delta", self.flow.destination.write_options)
         return FileTarget(
             folder=self._path,
             prefix=prefix,
@@ -272,14 +283,33 @@ def _remove(file: DataFile) -> RemoveAction:
 
 
 def _commits(table: deltalake.DeltaTable) -> Iterator[Commit]:
-    """Yield our commits, newest first; look at a few log entries before all of them."""
+    """Yield our commits that still count, newest first; look at a few log entries before all of them.
+
+    A commit that a RESTORE has undone does not count: its rows are gone, though its sequence stays in the log.
+    """
     newest = table.version() + 1
+    counts: Callable[[Mapping[str, Any]], bool] = lambda _: True  # noqa: E731 - replaced at each RESTORE
     for limit in (8, None):
         for entry in table.history(limit):
-            if entry["version"] < newest:
-                newest = entry["version"]
-                if COMMIT_KEY in entry:
-                    yield Commit.from_data(entry[COMMIT_KEY])
+            if entry["version"] >= newest:
+                continue
+            newest = entry["version"]
+            if not counts(entry):
+                continue
+            if entry.get("operation") == _RESTORE:
+                counts = _restored_by(entry)
+            elif COMMIT_KEY in entry:
+                yield Commit.from_data(entry[COMMIT_KEY])
+
+
+def _restored_by(restore: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
+    """Return the test for log entries that a RESTORE has kept, by version or by time in milliseconds."""
+    parameters = restore["operationParameters"]
+    if parameters.get("version") is not None:
+        version = int(parameters["version"])
+        return lambda entry: bool(entry["version"] <= version)
+    time_ms = int(parameters["datetime"])
+    return lambda entry: bool(entry["timestamp"] <= time_ms)
 
 
 def _schema(columns: Mapping[str, pa.DataType]) -> Schema:

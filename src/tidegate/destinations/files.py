@@ -25,7 +25,7 @@ from tidegate.destinations.table_types import fits
 from tidegate.engines.base import FileFormat, FileTarget
 from tidegate.errors import DestinationError
 from tidegate.expressions.data_type import describe_type, parse_data_type
-from tidegate.models.options import WRITE_OPTIONS, named_options
+from tidegate.models.options import WRITE_OPTIONS, checked_options
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,9 +64,10 @@ class FileTable(BaseTable):
 
     def snapshot(self) -> Snapshot:
         """Return the folder as its log has it."""
-        record = self._newest()
+        names = self._foreign_names()
+        record = self._newest()  # after the look: files of a first load appear once its record is there
         if record is None:
-            self._refuse_foreign_files()
+            self._refuse_foreign_files(names)
             return Snapshot(version=None)
         flows: Mapping[str, Any] = record["flows"]
         return Snapshot(
@@ -93,7 +94,7 @@ class FileTable(BaseTable):
 
     def target(self, prefix: str, partition_by: tuple[str, ...]) -> FileTarget:
         """Write to the hidden folder of this load."""
-        options = named_options(WRITE_OPTIONS[self._format], self.flow.destination.write_options)
+        options = checked_options(WRITE_OPTIONS, self._format, self.flow.destination.write_options)
         return FileTarget(
             folder=f"{self._staged}/{prefix}",
             prefix=prefix,
@@ -204,12 +205,16 @@ class FileTable(BaseTable):
     def _record_path(self, version: int) -> str:
         return f"{self._log}/{version:020d}.json"
 
-    def _refuse_foreign_files(self) -> None:
+    def _foreign_names(self) -> list[str]:
+        if self.platform.names_in(self._log) or not self.platform.is_folder(self._path):
+            return []
+        return [name for name in self.platform.names_in(self._path) if name != _HIDDEN]
+
+    def _refuse_foreign_files(self, names: list[str]) -> None:
         if self.platform.file(self._path):
             msg = f"there is a file where the folder of this table should be: {self._path}"
             raise DestinationError(msg, code="TG402", where=self._path, hint="use another table name, or move it away")
-        names = self.platform.names_in(self._path) if self.platform.is_folder(self._path) else []
-        if [name for name in names if name != _HIDDEN]:
+        if names:
             msg = f"{self._path} holds files that Tidegate did not write"
             hint = f"it holds {', '.join(names[:5])}; use another table name, or move them away"
             raise DestinationError(msg, code="TG402", where=self._path, hint=hint)

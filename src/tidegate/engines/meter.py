@@ -39,9 +39,13 @@ class Cursor:
     """Whether forgetting rows would double them (append), or only repeat work (keyed loads)."""
 
     def start(self, column: str) -> Value | None:
-        """Return where the read starts in this column: the watermark, less the lag."""
+        """Return where the read starts in this column: the watermark less the lag, as far as rows are remembered."""
         value = self.watermark.get(column)
-        return value if value is None or self.lag is None else less_lag(value, self.lag)
+        if value is None or self.lag is None:
+            return value
+        start = less_lag(value, self.lag)
+        remembered = self.seen.since.get(column, value)
+        return remembered if self.must_remember and reaches(remembered, start) else start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +207,7 @@ class Meter:
             or any(reaches(value, floors[column]) for column, value in generation.up_to.items() if column in floors)
         ]
         hashed = self._recognised_by if generations else self._cursor.hashed_columns
+        since = {column: self._remembered_since(column, floor) for column, floor in floors.items()}
         if self._remembered:
             rows = pl.concat(self._remembered)
             rows = rows.filter(self._must_be_remembered(rows.schema))
@@ -212,7 +217,12 @@ class Meter:
             for part, up_to in ((rows.filter(~unknown), watermark), (rows.filter(unknown), {})):
                 if part.height:
                     generations.append(Generation(up_to=up_to, hashes=Counter(part[self._hashed_by[hashed]].to_list())))
-        return SeenRows(columns=hashed if generations else (), generations=tuple(generations))
+        return SeenRows(columns=hashed if generations else (), generations=tuple(generations), since=since)
+
+    def _remembered_since(self, column: str, floor: Value) -> Value:
+        """Return from which value on all rows are remembered: a lag that grew reaches no rows of earlier loads."""
+        before = self._cursor.seen.since.get(column, self._cursor.watermark.get(column))
+        return floor if before is None or reaches(floor, before) else before
 
 
 def comparable(column: str, dtype: pl.DataType) -> pl.Expr:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from tidegate.errors import ConfigurationError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
@@ -145,3 +147,24 @@ def named_options(table: Mapping[str, Option], options: Mapping[str, Any]) -> di
     {'separator': ';', 'has_header': True}
     """
     return {table[spelling].name: table[spelling].read(value) for spelling, value in options.items()}
+
+
+def checked_options(
+    tables: Mapping[str, Mapping[str, Option]], file_format: str, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return options by their names inside Tidegate; `check` has refused wrong ones, unless they come from Python.
+
+    Raises:
+        ConfigurationError: the format has no such option, or it takes no such value (TG121).
+    """
+    table = tables[file_format]
+    for spelling, value in options.items():
+        hint = f"options of {file_format}: {', '.join(sorted(table))}"
+        if spelling not in table:
+            raise ConfigurationError(f"{file_format} has no option {spelling!r}", code="TG121", hint=hint)
+        try:
+            table[spelling].read(value)
+        except ValueError:
+            msg = f"option {spelling!r} takes {table[spelling].wanted}, not {value!r}"
+            raise ConfigurationError(msg, code="TG121") from None
+    return named_options(table, options)

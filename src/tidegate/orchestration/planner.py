@@ -109,7 +109,7 @@ def _load_stages(
         (plugin.order, Transform(plugin=name, name=plugin.name, detail=detail))
         for name, plugin, detail in transformers_of(flow)
     ]
-    metered = Meter(columns=flow.source.watermark_columns, start=dict(read.position.watermark))
+    metered = Meter(columns=flow.source.watermark_columns, start=dict(read.starts))
     condition = flow.source.filter_expression
     load_type = flow.destination.load_type
     return [
@@ -136,23 +136,29 @@ def _recovered(known: FlowState, table: BaseTable, snapshot: Snapshot) -> FlowSt
         WatermarkError: the destination is behind: it was restored, or made anew (TG506).
     """
     committed = snapshot.sequences(known.dataflow_id)
+    if known.version is not None and committed and table.restored_since(known.version, snapshot):
+        raise _behind(table, known, "was taken back to an older version since the last load of this dataflow")
     if committed == known.sequence:
         return known
     if committed < known.sequence:
-        msg = (
-            f"the destination {table.place} knows {committed or 'no'} load{'s' if committed > 1 else ''} of this "
-            f"dataflow, the state store {known.sequence}: it was replaced or restored since"
+        loads = f"{committed or 'no'} load{'s' if committed > 1 else ''} of this dataflow"
+        raise _behind(
+            table, known, f"knows {loads}, the state store {known.sequence}: it was replaced or restored since"
         )
-        hint = (
-            f"`tidegate state rebuild --flow {known.name}` takes the destination's word, and rows load again from there"
-        )
-        raise WatermarkError(msg, code="TG506", where=table.place, hint=hint)
     commit = table.last_commit(known.dataflow_id)
     if commit is None or commit.sequence != committed:
         msg = f"commit {committed} of this dataflow was not found in {table.place}"
         hint = "`tidegate state set FLOW COLUMN=VALUE` tells where it stands"
         raise WatermarkError(msg, code="TG408", where=table.place, hint=hint)
     return replace(known, sequence=commit.sequence, position=commit.position, run_id=commit.run_id, origin="recovered")
+
+
+def _behind(table: BaseTable, known: FlowState, what: str) -> WatermarkError:
+    hint = (
+        f"`tidegate state rebuild --flow {known.name}` takes the destination's word, and rows load again from there; "
+        "a destination of another environment needs a profile of its own"
+    )
+    return WatermarkError(f"the destination {table.place} {what}", code="TG506", where=table.place, hint=hint)
 
 
 def _format(connection: Connection | None, side: str) -> str:

@@ -163,7 +163,9 @@ def standing(flow: DataFlow, store: StateStore, platform: BasePlatform) -> FlowS
         known = store.read(flow.dataflow_id)
     known = known or FlowState(dataflow_id=flow.dataflow_id, name=flow.name)
     table = table_of(flow, platform)
-    sequence = table.snapshot().sequences(flow.dataflow_id)
+    snapshot = table.snapshot()
+    sequence = snapshot.sequences(flow.dataflow_id)
+    known = replace(known, version=snapshot.version)
     if sequence == known.sequence:
         return replace(known, name=flow.name)
     commit = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from tidegate.errors import TidegateError
@@ -67,7 +67,8 @@ def _rebuilt(flow: DataFlow, lease: Lease, store: StateStore, platform: BasePlat
     before = None
     with ignoring_damage():
         before = store.read(flow.dataflow_id)
-    commit = table_of(flow, platform).last_commit(flow.dataflow_id)
+    table = table_of(flow, platform)
+    commit, version = table.last_commit(flow.dataflow_id), table.snapshot().version
     if commit is None and (before is None or not (before.sequence or before.position)):
         return Rebuilt(name=flow.name, outcome="never loaded", before=before)
     after = FlowState(
@@ -75,10 +76,12 @@ def _rebuilt(flow: DataFlow, lease: Lease, store: StateStore, platform: BasePlat
         name=flow.name,
         sequence=commit.sequence if commit else 0,
         position=commit.position if commit else Position(),
+        version=version,
         run_id=commit.run_id if commit else None,
         origin="rebuilt",
     )
     if before and (before.sequence, before.position) == (after.sequence, after.position):
+        store.write(lease, replace(before, version=version))
         return Rebuilt(name=flow.name, outcome="unchanged", before=before, after=before)
     store.write(lease, after)
     return Rebuilt(name=flow.name, outcome="restored", before=before, after=after)

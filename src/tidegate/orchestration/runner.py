@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tidegate.destinations import Commit, LoadStrategy, strategy_registry
 from tidegate.destinations.commit import commit_change
 from tidegate.engines.base import ColumnCast
-from tidegate.engines.meter import Cursor
 from tidegate.engines.meter import Meter as RowMeter
 from tidegate.errors import WatermarkError
 from tidegate.expressions.sql import parse_expression
@@ -130,7 +129,6 @@ class _Load:
         self._frame: Frame
         self._read: ReadPlan
         self._opened: OpenRead
-        self._cursor: Cursor
         self._meter: RowMeter
         self._strategy: LoadStrategy | None = None
         self._written: Written
@@ -180,20 +178,13 @@ class _Load:
         self.outcome.files_read, self.outcome.files_skipped = about.get("files"), about.get("files skipped")
 
     def _metered(self) -> None:
-        self._cursor = Cursor(
-            columns=self._opened.cursor_columns,
-            watermark=self._read.position.watermark,
-            lag=self._flow.source.watermark_lag,
-            seen=self._read.position.seen_rows,
-            hashed_columns=self._opened.hashed_columns,
-            must_remember=self._flow.destination.load_type == "append",
-        )
-        self._meter = RowMeter(self._cursor, lambda rows: self._progress("writing", rows))
+        self._meter = RowMeter(self._opened.cursor, lambda rows: self._progress("writing", rows))
         self._frame = self._engine.metered(self._frame, self._meter)
 
     def _write(self, load_type: str) -> None:
         table, snapshot = self._plan.table, self._plan.snapshot
         replaces = load_type in REPLACING_LOAD_TYPES
+        self._frame = _spelled_as(self._frame, self._engine.schema(self._frame), snapshot.columns)
         columns = self._engine.schema(self._frame)
         fitted = table.fitted(columns, replace(snapshot, columns={}) if replaces else snapshot)
         casts = {column: ColumnCast(type=dtype) for column, dtype in fitted.items() if dtype != columns[column]}
@@ -208,17 +199,23 @@ class _Load:
             better = self._plan.source.explain(error, self._read, self._opened)
             raise better from error
         reading = self._meter.reading()
-        self._position = self._plan.source.finish(self._read, self._opened, self._cursor, reading)
+        self._position = self._plan.source.finish(self._read, self._opened, reading)
         self.outcome.rows_in, self.outcome.rows_out = reading.rows, self._written.rows
         self.outcome.bytes_written = self._written.size
         self._progress("committing", reading.rows, self._written.rows)
 
     def _commit(self, sequence: int) -> None:
-        state = replace(self._plan.state, position=self._position, run_id=self._runner.run_id, origin="read")
+        state = replace(
+            self._plan.state,
+            position=self._position,
+            version=self._plan.snapshot.version,
+            run_id=self._runner.run_id,
+            origin="read",
+        )
         replaces = self._flow.destination.load_type in REPLACING_LOAD_TYPES
         if self._written.rows or replaces or self._plan.snapshot.version is None:
-            state = replace(state, sequence=sequence, origin="commit")
-            self._commit_to_table(sequence)
+            version = self._commit_to_table(sequence)
+            state = replace(state, sequence=sequence, version=version, origin="commit")
         try:
             self._runner.state.write(self._lease, state)
         except WatermarkError as error:
@@ -228,7 +225,7 @@ class _Load:
         self.outcome.position = self._position
         self.outcome.sequence = state.sequence
 
-    def _commit_to_table(self, sequence: int) -> None:
+    def _commit_to_table(self, sequence: int) -> int:
         assert self._strategy is not None  # noqa: S101 - planned before the commit
         if not self._runner.state.holds(self._lease):
             msg = f"the lease of dataflow {self._flow.name!r} was taken over by another process; nothing was changed"
@@ -243,8 +240,17 @@ class _Load:
             position=self._position,
         )
         with self._runner.locks.of(self._flow.destination.destination_key):
-            change = commit_change(self._plan.table, self._strategy, commit, self._plan.snapshot)
+            change, version = commit_change(self._plan.table, self._strategy, commit, self._plan.snapshot)
         self.outcome.rows_updated = change.rows_updated
+        return version
+
+
+def _spelled_as(frame: Frame, columns: Iterable[str], table_columns: Iterable[str]) -> Frame:
+    """Return the frame with columns spelled as the table has them: in tables, case is no difference."""
+    spelling = {column.lower(): column for column in table_columns}
+    renamed = {column: spelling.get(column.lower(), column) for column in columns}
+    changed = {old: new for old, new in renamed.items() if old != new}
+    return frame.rename(changed) if changed else frame
 
 
 def rendered(outcome: Outcome) -> Mapping[str, Any]:

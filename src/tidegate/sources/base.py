@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.registry import PluginRegistry
 from tidegate.state import Position
+from tidegate.state.watermark import Value
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,6 +28,8 @@ class ReadPlan:
     """What is read, as people write it."""
     position: Position
     """Where the read starts; the empty position for all of the source."""
+    starts: Mapping[str, Value] = field(default_factory=dict)
+    """Watermark column → value from which rows may be new."""
     nothing_new: str | None = None
     """Why there is nothing to read, when there is not."""
     notes: tuple[str, ...] = ()
@@ -42,9 +45,8 @@ class OpenRead:
 
     frame: Frame
     columns: Mapping[str, pa.DataType]
-    cursor_columns: tuple[str, ...] = ()
-    """Watermark columns that rows are filtered and recognised by."""
-    hashed_columns: tuple[str, ...] = field(default=())
+    cursor: Cursor
+    """From where rows are read, and by what they are recognised."""
 
 
 class BaseSource(ABC):
@@ -71,7 +73,7 @@ class BaseSource(ABC):
         """Return the planned rows as a frame that has not run yet."""
 
     @abstractmethod
-    def finish(self, plan: ReadPlan, opened: OpenRead, cursor: Cursor, reading: Reading) -> Position:
+    def finish(self, plan: ReadPlan, opened: OpenRead, reading: Reading) -> Position:
         """Return the position after the read, once it has run.
 
         Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
@@ -22,15 +22,17 @@ from tidegate.engines.meter import Cursor
 from tidegate.engines.polars_errors import locate
 from tidegate.errors import ConfigurationError, SourceError
 from tidegate.expressions.data_type import describe_type, parse_data_type
-from tidegate.models.options import READ_OPTIONS, named_options
+from tidegate.models.options import READ_OPTIONS, checked_options
 from tidegate.sources.base import BaseSource, OpenRead, ReadPlan
 from tidegate.sources.file_columns import Columns, check_columns, group_files, inspect_file, resolve_types
 from tidegate.sources.file_listing import Selection, list_files, partition_values, seen_as, select_files
+from tidegate.sources.watermark_columns import check_watermark, row_watermark
 from tidegate.state import Position
 
 if TYPE_CHECKING:
     from tidegate.engines.base import BaseEngine
     from tidegate.engines.meter import Reading
+    from tidegate.state.watermark import Value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -78,7 +80,8 @@ class FileSource(BaseSource):
         root = path if self.platform.is_folder(path) else path.rpartition("/")[0]
         has_partitions = self.flow.source.connection.settings.use_hive_partitioning  # type: ignore[union-attr]
         files = list_files(self.platform, path, file_format)
-        cursor = self._cursor(position)
+        cursor = self._cursor(position, position.columns)
+        starts: dict[str, Value] = {}
         if everything:
             selection = Selection(read=tuple(files))
         else:
@@ -92,8 +95,9 @@ class FileSource(BaseSource):
         return FileReadPlan(
             place=path,
             position=Position() if everything else position,
+            starts=starts,
             nothing_new=None if selection.read else "nothing new",
-            notes=_notes(selection),
+            notes=(*_notes(selection), *_text_notes(cursor.columns, position, file_format)),
             root=root,
             format=file_format,
             selection=selection,
@@ -118,17 +122,19 @@ class FileSource(BaseSource):
             groups=groups, columns={**_read_types(groups, types, self.flow), **per_file_types}, per_file=per_file
         )
         columns = {**types, **per_file_types}
-        self._check_watermark(columns)
-        cursor = self._cursor(plan.position)
+        watermark_columns = row_watermark(self.flow, columns)
+        check_watermark(watermark_columns, columns, plan.position.watermark, plan.place)
         return OpenFileRead(
             frame=engine.scan(scan),
             columns=columns,
-            cursor_columns=cursor.columns,
-            hashed_columns=tuple(column for column in columns if column not in FILE_INFO_COLUMNS),
+            cursor=replace(
+                self._cursor(plan.position, columns),
+                hashed_columns=tuple(column for column in columns if column != FILE_MODIFICATION_TIME),
+            ),
             scan=scan,
         )
 
-    def finish(self, plan: ReadPlan, opened: OpenRead, cursor: Cursor, reading: Reading) -> Position:
+    def finish(self, plan: ReadPlan, opened: OpenRead, reading: Reading) -> Position:
         """Check that the files are as they were listed, and return the position after them."""
         assert isinstance(plan, FileReadPlan)  # noqa: S101 - a source finishes its own plans
         selection = plan.selection
@@ -147,6 +153,7 @@ class FileSource(BaseSource):
             plan.position,
             watermark=watermark,
             seen_rows=reading.seen,
+            cursor_columns=opened.cursor.columns,
             seen_files={**plan.position.seen_files, **dict(seen_as(file) for file in listed)},
             columns={**plan.position.columns, **{name: describe_type(dtype) for name, dtype in opened.columns.items()}},
         )
@@ -156,15 +163,19 @@ class FileSource(BaseSource):
         assert isinstance(opened, OpenFileRead)  # noqa: S101 - a source explains its own reads
         return locate(error, opened.scan, opened.columns, self.flow)
 
-    def _cursor(self, position: Position) -> Cursor:
+    def _cursor(self, position: Position, columns: Iterable[str]) -> Cursor:
         """Return from where rows are read; without columns when files alone tell what is new."""
-        columns = tuple(name for name in self.flow.source.watermark_columns if name not in FILE_INFO_COLUMNS)
-        if len(columns) < len(self.flow.source.watermark_columns):
-            columns = ()
-        return Cursor(columns=columns, watermark=position.watermark, lag=self.flow.source.watermark_lag)
+        watermark_columns = row_watermark(self.flow, columns)
+        return Cursor(
+            columns=watermark_columns,
+            watermark=position.watermark,
+            lag=self.flow.source.watermark_lag,
+            seen=position.seen_rows,
+            must_remember=self.flow.destination.load_type == "append",
+        )
 
     def _options(self, file_format: str) -> dict[str, Any]:
-        return named_options(READ_OPTIONS[file_format], self.flow.source.read_options)
+        return checked_options(READ_OPTIONS, file_format, self.flow.source.read_options)
 
     def _declared(self, inspected: Mapping[str, Columns]) -> Columns:
         """Return the types that schema hints declare, under the files' spelling of the columns."""
@@ -200,22 +211,10 @@ class FileSource(BaseSource):
             types |= {FILE_NAME: pa.string(), FILE_PATH: pa.string(), FILE_MODIFICATION_TIME: pa.timestamp("us", "UTC")}
         return values, types
 
-    def _check_watermark(self, columns: Columns) -> None:
-        for column in self.flow.source.watermark_columns:
-            if column not in columns:
-                msg = f"watermark column {column!r} is not in the source"
-                hint = f"its columns are: {', '.join(columns)}"
-                raise SourceError(msg, {"column": column}, code="TG209", where=self.flow.source.path, hint=hint)
-            if pa.types.is_nested(columns[column]) or pa.types.is_boolean(columns[column]):
-                msg = f"watermark column {column!r} is {describe_type(columns[column])}, which has no order"
-                hint = "use a column of numbers, dates, timestamps or text"
-                raise SourceError(msg, {"column": column}, code="TG210", where=self.flow.source.path, hint=hint)
-
     def _refuse_changed(self, selection: Selection, cursor: Cursor, position: Position) -> None:
         """Refuse to append a changed file again when nothing tells its new rows from its old ones."""
-        by_other_columns = set(position.watermark) - set(cursor.columns)
-        untold = not cursor.columns or by_other_columns
-        if selection.changed and untold and self.flow.destination.load_type == "append":
+        is_told = cursor.columns and set(position.cursor_columns) == set(cursor.columns)
+        if selection.changed and not is_told and self.flow.destination.load_type == "append":
             changed = selection.changed[0].path
             msg = f"the file changed after it was loaded, and nothing tells its new rows from the old: {changed}"
             hint = "declare watermark_columns, or merge_upsert with merge_keys, or let new rows come in new files"
@@ -239,8 +238,15 @@ def _notes(selection: Selection) -> tuple[str, ...]:
     late = len(selection.older_by_name) + len(selection.older_by_statistics)
     if not late:
         return ()
-    which = "1 new file lies" if late == 1 else f"{late} new files lie"
+    which = "1 file lies" if late == 1 else f"{late} files lie"
     return (f"{which} before the position and will not be read; `tidegate state rewind` or watermark_lag would",)
+
+
+def _text_notes(columns: tuple[str, ...], position: Position, file_format: FileFormat) -> tuple[str, ...]:
+    texts = [column for column in columns if position.columns.get(column) == "string"]
+    if file_format != "csv" or not texts:
+        return ()
+    return (f"{', '.join(texts)} compares as text; declare its type in schema_hints if it is a number or a time",)
 
 
 def _time(nanoseconds: int) -> datetime:

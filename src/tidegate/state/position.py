@@ -45,6 +45,8 @@ class SeenRows:
 
     columns: tuple[str, ...] = ()
     generations: tuple[Generation, ...] = ()
+    since: Mapping[str, Value] = field(default_factory=dict)
+    """Watermark column → value from which on all rows read so far are remembered."""
 
     def hashes(self) -> Counter[int]:
         """Return all hashes as one multiset."""
@@ -62,6 +64,8 @@ class Position:
     seen_rows: SeenRows = field(default_factory=SeenRows)
     seen_files: Mapping[int, int] = field(default_factory=dict)
     """Fingerprint of each file's path → fingerprint of its stamp (size and modification time)."""
+    cursor_columns: tuple[str, ...] = ()
+    """Watermark columns by which rows were told apart."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """Column → type of the source as it was read, so that a later read takes the same types."""
 
@@ -79,8 +83,10 @@ class Position:
                     {"up_to": _encoded(generation.up_to), "hashes": _pack(sorted(generation.hashes.elements()))}
                     for generation in self.seen_rows.generations
                 ],
+                "since": _encoded(self.seen_rows.since),
             },
             "seen_files": _pack(number for pair in self.seen_files.items() for number in pair),
+            "cursor_columns": list(self.cursor_columns),
             "columns": dict(self.columns),
         }
 
@@ -103,8 +109,10 @@ class Position:
                         Generation(up_to=_decoded(item["up_to"]), hashes=Counter(_unpack(item["hashes"])))
                         for item in data["seen_rows"]["generations"]
                     ),
+                    since=_decoded(data["seen_rows"]["since"]),
                 ),
                 seen_files=dict(zip(files[::2], files[1::2], strict=True)),
+                cursor_columns=tuple(data["cursor_columns"]),
                 columns=dict(data["columns"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:

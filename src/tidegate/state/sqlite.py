@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS flows (
     name TEXT NOT NULL,
     sequence INTEGER NOT NULL,
     position TEXT NOT NULL,
+    version INTEGER,
     origin TEXT NOT NULL,
     run_id TEXT,
     updated_at TEXT NOT NULL
@@ -127,12 +128,13 @@ class SQLiteStateStore:
                 msg = f"the lease of dataflow {state.name!r} was taken over; its position is left as it is"
                 raise WatermarkError(msg, code="TG503", hint="the process that took it over goes on; run again later")
             connection.execute(
-                "INSERT OR REPLACE INTO flows VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO flows VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     state.dataflow_id,
                     state.name,
                     state.sequence,
                     json.dumps(state.position.to_data(), separators=(",", ":")),
+                    state.version,
                     state.origin,
                     state.run_id,
                     datetime.now(UTC).isoformat(),
@@ -268,6 +270,7 @@ def _state(row: sqlite3.Row) -> FlowState:
         name=row["name"],
         sequence=row["sequence"],
         position=Position.from_data(json.loads(row["position"])),
+        version=row["version"],
         origin=row["origin"],
         run_id=row["run_id"],
         updated_at=datetime.fromisoformat(row["updated_at"]),

@@ -24,6 +24,8 @@ class FlowState:
     name: str
     sequence: int = 0
     position: Position = field(default_factory=Position)
+    version: int | None = None
+    """Version of the destination when this was stored."""
     origin: Origin = "commit"
     run_id: str | None = None
     updated_at: datetime | None = None

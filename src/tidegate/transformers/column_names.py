@@ -28,7 +28,7 @@ class ColumnNameSanitizer(BaseTransformer):
     @classmethod
     def describe(cls, flow: DataFlow) -> str | None:  # noqa: ARG003 - the same for every dataflow
         """Say what is done."""
-        return "in lower case, or as column_name_mode says"
+        return "in lower case, or in snake case where the run asks for it (--column-names)"
 
     def transform(self, frame: Frame, context: TransformContext) -> Frame:
         """Rename; two columns that would take one name are an error."""
@@ -75,7 +75,8 @@ def final_names(names: Iterable[str], flow: DataFlow, mode: ColumnCaseMode, colu
     found = []
     for name in names:
         candidates = (name, sanitized(renamed.get(name.lower(), name), mode), sanitized(name, mode))
-        match = next((candidate for candidate in candidates if candidate in columns), None)
+        by_lower_case = {column.lower(): column for column in columns}
+        match = next((by_lower_case[name.lower()] for name in candidates if name.lower() in by_lower_case), None)
         if match is None:
             raise _missing(name, columns, "column")
         found.append(match)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 from tidegate.transformers.base import BaseTransformer, TransformContext
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tidegate.engines.base import Frame
     from tidegate.models import DataFlow
 
@@ -31,5 +33,10 @@ class SystemColumnAdder(BaseTransformer):
     def transform(self, frame: Frame, context: TransformContext) -> Frame:
         """Add the columns."""
         now = context.started_at
-        values = {CREATED_AT: now, UPDATED_AT: now, UPDATED_BY: "tidegate", RUN_ID: context.run_id}
+        values: dict[str, str | datetime] = {
+            CREATED_AT: now,
+            UPDATED_AT: now,
+            UPDATED_BY: "tidegate",
+            RUN_ID: context.run_id,
+        }
         return context.engine.with_constants(frame, values)

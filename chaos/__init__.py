@@ -1,0 +1,1 @@
+"""Real runs of Tidegate, killed at every moment, compared with undisturbed ones (see README.md)."""

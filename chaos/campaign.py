@@ -1,0 +1,220 @@
+"""A campaign: one case, from its empty tables through some increments to its verdict."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+from chaos import phases
+from chaos.cases import Case
+from chaos.compare import count_rows, differences
+from chaos.feeds import Source
+from chaos.moments import Moment, Moments
+from chaos.phases import Profile, read_events
+from chaos.processes import Run, start
+from chaos.project import Project, StateTrouble
+from chaos.reader import Watch
+from chaos.tables import litter
+
+_LEAST_INCREMENTS = 3
+_MOST_INCREMENTS = 6
+"""Then the campaign begins anew with empty tables: first loads, and small tables, are part of the picture."""
+_MOST_CAMPAIGNS = 50
+_MOST_KILLS_AN_INCREMENT = 8
+_OF_A_RACE = frozenset({"TG404", "TG405", "TG502", "TG503"})
+"""What a process may be told when another one was quicker."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What happened in a case."""
+
+    case: Case
+    folder: Path
+    kills: int = 0
+    runs: int = 0
+    increments: int = 0
+    recoveries: int = 0
+    phases: Counter[str] = field(default_factory=Counter)
+    failpoints: Counter[str] = field(default_factory=Counter)
+    state_troubles: Counter[str] = field(default_factory=Counter)
+    told: Counter[str] = field(default_factory=Counter)
+    """Error codes that racing processes ended with."""
+    sightings: int = 0
+    rows_expected: int = 0
+    rows_found: int = 0
+    litter: int = 0
+    seconds: float = 0.0
+    differences: list[str] = field(default_factory=list)
+
+
+def run_case(case: Case, *, kills: int, seed: int, folder: Path, tell: Callable[[str], None]) -> Outcome:
+    """Run campaigns until the kills are spent, or something is wrong; what differed stays in the folder."""
+    began = time.perf_counter()
+    outcome = Outcome(case=case, folder=folder)
+    chance = random.Random(f"{case.name}:{seed}")
+    moments = Moments(case.flows, chance)
+    for number in range(_MOST_CAMPAIGNS):
+        outcome.folder = folder / f"{number:02d}"
+        Campaign(outcome, kills=kills, chance=chance, moments=moments, folder=outcome.folder).run()
+        tell(f"{case.name}: {outcome.kills} kills, {outcome.increments} increments")
+        if outcome.differences or outcome.kills >= kills:
+            break
+        shutil.rmtree(outcome.folder)
+    outcome.seconds = time.perf_counter() - began
+    return outcome
+
+
+class Campaign:
+    """Runs one case once: an undisturbed project and a disturbed one read the same growing sources."""
+
+    def __init__(self, outcome: Outcome, *, kills: int, chance: random.Random, moments: Moments, folder: Path) -> None:
+        case = outcome.case
+        self.outcome = outcome
+        self._case = case
+        self._wanted_kills = kills
+        self._chance = chance
+        self._moments = moments
+        self._events = (folder / "events" / f"{number:05d}.jsonl" for number in count())
+        (folder / "events").mkdir(parents=True)
+        calm, disturbed, sources = folder / "calm", folder / "disturbed", folder / "sources"
+        self._calm = Project(case=case, root=calm, lake=calm / "lake", sources=sources)
+        self._disturbed = [
+            Project(case=case, root=disturbed / f"project{number}", lake=disturbed / "lake", sources=sources)
+            for number in range(case.stores)
+        ]
+        self._sources = {
+            flow.name: Source(flow=flow, folder=sources / flow.name, kept=folder / "kept" / flow.name, rows=case.rows)
+            for flow in case.flows
+        }
+        self._trouble = StateTrouble(self._disturbed[0], folder / "state copies", self._chance)
+        self._watch = Watch(self._disturbed[0], self._sources, folder / "sightings.jsonl") if case.watched else None
+
+    def run(self) -> None:
+        """Go on until the kills are spent, or something is wrong."""
+        increments = 0
+        for project in (self._calm, *self._disturbed):
+            project.create()
+        try:
+            for number in range(_MOST_INCREMENTS):
+                enough = self.outcome.kills >= self._wanted_kills and number >= _LEAST_INCREMENTS
+                if enough or self.outcome.differences:
+                    break
+                self._increment(number)
+                increments += 1
+        except Exception as error:  # noqa: BLE001 - a hung or unreadable result is a difference too
+            self._differ(f"{type(error).__name__}: {error}")
+        finally:
+            if self._watch is not None:
+                self.outcome.differences += self._watch.end(increments)
+                self.outcome.sightings += self._watch.sightings
+            self.outcome.increments += increments
+
+    def _increment(self, number: int) -> None:
+        for source in self._sources.values():
+            source.arrive(number, self._chance)
+        profile = self._undisturbed()
+        if self._watch is not None and number == 0:
+            self._watch.start()
+        kills = self._chance.randint(1, _MOST_KILLS_AN_INCREMENT)
+        until = min(self.outcome.kills + kills, self._wanted_kills)
+        while self.outcome.kills < until and not self.outcome.differences:
+            self._befall_state()
+            if self._round(profile):
+                break
+        self._befall_state()
+        self._finish()
+        self.outcome.differences += differences(self._calm, self._disturbed, self._sources, number)
+        self._count_rows(number)
+        if self._case.loses_state:
+            self._trouble.keep_copy(number)
+
+    def _undisturbed(self) -> Profile:
+        run = start(self._calm, next(self._events))
+        self._require_success(run)
+        return phases.profile(read_events(run.events), run.started, time.time())
+
+    def _round(self, profile: Profile) -> bool:
+        """Run all racers at the same time, each with its own way to die; return whether none did."""
+        racers = list(self._racers())
+        moments = [self._moments.draw(profile, flows) for _, flows, _ in racers]
+        with ThreadPoolExecutor(len(racers)) as pool:
+            runs = list(pool.map(self._disturb, racers, moments))
+        for run, moment in zip(runs, moments, strict=True):
+            self._record(run, moment)
+        return not any(run.was_killed for run in runs)
+
+    def _racers(self) -> Iterator[tuple[Project, Sequence[str], Path]]:
+        """Which project each process runs, which of its flows, and where its events go."""
+        for number in range(self._case.racers):
+            flows = (self._case.flows[number].name,) if self._case.flow_each else ()
+            yield self._disturbed[number % len(self._disturbed)], flows, next(self._events)
+
+    @staticmethod
+    def _disturb(racer: tuple[Project, Sequence[str], Path], moment: Moment) -> Run:
+        project, flows, events = racer
+        run = start(project, events, flows=flows, failpoint=moment.failpoint, cold=moment.cold)
+        moment.strike(run)
+        return run
+
+    def _record(self, run: Run, moment: Moment) -> None:
+        events = read_events(run.events)
+        self.outcome.runs += 1
+        self.outcome.recoveries += phases.recoveries(events)
+        if run.was_killed:
+            self.outcome.kills += 1
+            self.outcome.phases += phases.where(events)
+            if moment.failpoint is not None:
+                self.outcome.failpoints[moment.failpoint[0]] += 1
+            return
+        failures = phases.failures(events)
+        self.outcome.told.update(code for _, code, _ in failures)
+        if run.wait() not in {0, 1} or (run.wait() == 1 and not failures):
+            self._differ(f"a run ended with code {run.wait()}: {_stderr(run)}")
+        for name, code, message in failures:
+            if self._case.racers == 1 or code not in _OF_A_RACE:
+                self._differ(f"{name} failed: {code} {message} ({run.events})")
+
+    def _finish(self) -> None:
+        """Run without disturbance until all that has arrived is in."""
+        for project in self._disturbed:
+            run = start(project, next(self._events))
+            self._require_success(run)
+            self.outcome.recoveries += phases.recoveries(read_events(run.events))
+
+    def _require_success(self, run: Run) -> None:
+        if code := run.wait():
+            failures = "; ".join(": ".join(failure) for failure in phases.failures(read_events(run.events)))
+            message = f"an undisturbed run ended with code {code}: {failures or _stderr(run)} ({run.events})"
+            raise RuntimeError(message)
+
+    def _befall_state(self) -> None:
+        if self._case.loses_state and (what := self._trouble.strike()):
+            self.outcome.state_troubles[what] += 1
+
+    def _count_rows(self, number: int) -> None:
+        tables = {flow.destination: flow for flow in self._case.flows}
+        if number == 0:
+            self._counted = (self.outcome.rows_expected, self.outcome.rows_found, self.outcome.litter)
+        expected, found, left = self._counted
+        self.outcome.rows_expected = expected + sum(source.expected(number).height for source in self._sources.values())
+        lake = self._disturbed[0]
+        self.outcome.rows_found = found + sum(count_rows(lake.table(flow), flow) for flow in tables.values())
+        self.outcome.litter = left + sum(litter(lake.table(flow), flow) for flow in tables.values())
+
+    def _differ(self, text: str) -> None:
+        self.outcome.differences.append(text)
+
+
+def _stderr(run: Run) -> str:
+    text = run.events.read_text(encoding="utf-8", errors="replace").strip()
+    lines = [line for line in text.splitlines() if not line.startswith("{")] or text.splitlines()
+    return json.dumps(lines[-3:])

@@ -1,0 +1,75 @@
+"""Whether a disturbed project holds exactly what an undisturbed one does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import polars as pl
+
+from chaos import tables
+from chaos.cases import Flow
+from chaos.feeds import BUSINESS, Source
+from chaos.project import Project
+
+
+def differences(
+    calm: Project, disturbed: Sequence[Project], sources: Mapping[str, Source], number: int
+) -> Iterator[str]:
+    """Yield every difference after increment `number`: rows, soundness, sequence, position."""
+    by_table = sorted(calm.case.flows, key=lambda flow: flow.destination)
+    for name, group in groupby(by_table, key=lambda flow: flow.destination):
+        flows = list(group)
+        wanted = expected_rows(flows, sources, number)
+        for project, what in ((calm, "undisturbed"), (disturbed[0], "disturbed")):
+            found = tables.read_rows(project.table(flows[0]), flows[0])
+            yield from (f"{name}, {what}: {text}" for text in _row_differences(found, wanted))
+            yield from (f"{name}, {what}: {text}" for text in tables.faults(project.table(flows[0]), flows[0]))
+        for flow in flows:
+            for project in disturbed:
+                yield from (f"{flow.name}: {text}" for text in _state_differences(flow, calm, project))
+
+
+def expected_rows(flows: Sequence[Flow], sources: Mapping[str, Source], number: int) -> pl.DataFrame:
+    """What the table of these flows must hold."""
+    return pl.concat([sources[flow.name].expected(number) for flow in flows]).sort("id", "revision", "changed_at")
+
+
+def count_rows(path: Path, flow: Flow) -> int:
+    """Rows that a reader finds."""
+    return tables.read_rows(path, flow).height
+
+
+def _row_differences(found: pl.DataFrame, wanted: pl.DataFrame) -> Iterator[str]:
+    if found.equals(wanted):
+        return
+    columns = list(BUSINESS)
+    lost = _surplus(wanted, found, columns)
+    extra = _surplus(found, wanted, columns)
+    yield f"{found.height} rows, expected {wanted.height}: {lost.height} lost, {extra.height} too many"
+    yield from (f"  lost, for instance: {row}" for row in lost.head(2).rows())
+    yield from (f"  too many, for instance: {row}" for row in extra.head(2).rows())
+
+
+def _surplus(rows: pl.DataFrame, others: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+    """Rows that occur more often than among the others: a difference of multisets."""
+    numbered, against = (
+        frame.with_columns(pl.int_range(pl.len()).over(columns).alias("occurrence")) for frame in (rows, others)
+    )
+    return numbered.join(against, on=[*columns, "occurrence"], how="anti", nulls_equal=True)
+
+
+def _state_differences(flow: Flow, calm: Project, disturbed: Project) -> Iterator[str]:
+    wanted, found = calm.state(flow), disturbed.state(flow)
+    if wanted is None or found is None:
+        yield f"the state store has no position (undisturbed: {wanted is not None}, disturbed: {found is not None})"
+        return
+    if found.position.to_data() != wanted.position.to_data():
+        yield f"position {found.position.render()}, undisturbed {wanted.position.render()}"
+    committed = tables.sequence_of(disturbed.table(flow), flow)
+    if committed != found.sequence:
+        yield f"sequence {found.sequence} in the state store, {committed} in the destination"
+    # A full load that died after its commit is loaded again, rightly: the next run cannot know it is the same one.
+    if found.sequence != wanted.sequence and not (flow.load_type == "overwrite" and found.sequence > wanted.sequence):
+        yield f"sequence {found.sequence}, undisturbed {wanted.sequence}"

@@ -1,0 +1,120 @@
+"""Starts runs of Tidegate as real processes, and kills them.
+
+A *warm* run is forked from a server that has imported everything and done nothing; a *cold* one is the console script.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Protocol
+
+from chaos import child
+from chaos.project import Project
+
+_FORKED = multiprocessing.get_context("forkserver")
+_FORKED.set_forkserver_preload(["chaos.child"])
+_LONGEST = 120.0
+"""Seconds after which a run counts as hung."""
+
+
+class _Process(Protocol):
+    """What `ForkServerProcess` and our wrapper of `Popen` have in common."""
+
+    @property
+    def exitcode(self) -> int | None: ...
+
+    def kill(self) -> None: ...
+
+    def join(self, timeout: float | None = None) -> None: ...
+
+
+@dataclass(slots=True)
+class _Command:
+    """A `Popen` with the manners of a `multiprocessing` process."""
+
+    command: subprocess.Popen[bytes]
+
+    @property
+    def exitcode(self) -> int | None:
+        return self.command.poll()
+
+    def kill(self) -> None:
+        self.command.kill()
+
+    def join(self, timeout: float | None = None) -> None:
+        self.command.wait(timeout)
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One process under way, or ended."""
+
+    process: _Process
+    events: Path
+    """What it writes to stderr: JSON lines."""
+    started: float = field(default_factory=time.time)
+
+    @property
+    def ended(self) -> bool:
+        return self.process.exitcode is not None
+
+    @property
+    def was_killed(self) -> bool:
+        return self.process.exitcode == -signal.SIGKILL
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until the process is gone."""
+        self.process.kill()
+        self.wait()
+
+    def wait(self) -> int:
+        """Wait for the end, and return the exit code."""
+        self.process.join(_LONGEST)
+        if self.process.exitcode is None:
+            self.process.kill()
+            message = f"a run did not end within {_LONGEST:.0f} seconds; its events are in {self.events}"
+            raise TimeoutError(message)
+        return self.process.exitcode
+
+
+def start(
+    project: Project,
+    events: Path,
+    *,
+    flows: Sequence[str] = (),
+    failpoint: tuple[str, int] | None = None,
+    cold: bool = False,
+) -> Run:
+    """Start `tidegate run` on a project."""
+    metadata = str(project.metadata)
+    if cold:
+        return Run(process=_Command(_cold(metadata, flows, events)), events=events)
+    process = _FORKED.Process(target=child.run, args=(metadata, tuple(flows), str(events), failpoint))
+    process.start()
+    return Run(process=process, events=events)
+
+
+def start_reader(tables: Sequence[Path], sightings: Path) -> ForkServerProcess:
+    """Start the reader that polls tables until it is killed."""
+    reader = _FORKED.Process(target=child.watch, args=([str(table) for table in tables], str(sightings)), daemon=True)
+    reader.start()
+    return reader
+
+
+def _cold(metadata: str, flows: Sequence[str], events: Path) -> subprocess.Popen[bytes]:
+    if child.HAS_CLI:
+        script = Path(sys.executable).with_name("tidegate")
+        command = [str(script), *child.run_arguments(metadata, flows)]
+    else:
+        command = [sys.executable, "-m", "chaos.child", metadata, str(events), *flows]
+    with events.open("wb") as file:
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=file, cwd=os.getcwd())  # noqa: PTH109
