@@ -340,7 +340,6 @@ class TestOtherColumns:
         assert project.load(flow).position_after == "b=7"
         assert project.rows(flow, "id") == [1, 2, 3]
 
-    @pytest.mark.xfail(reason="a position does not say that its rows were read without a watermark", strict=True)
     def test_a_watermark_that_is_added_doubles_nothing(self, project: Project) -> None:
         """Rows loaded without a watermark are not loaded again once one is declared."""
         project.csv("events.csv", "id,at", "1,1")

@@ -98,7 +98,7 @@ class TestOlder:
         step = read_step(plan)
         assert (step["files"], step["older by statistics"], step["unchanged"]) == (1, 1, 1)
         assert len(plan["notes"]) == 1
-        assert "1 new file lies before the position" in plan["notes"][0]
+        assert "1 file lies before the position" in plan["notes"][0]
         report = project.load(flow)
         assert (report.files_read, report.files_skipped) == (1, 2)
         assert project.rows(flow, "id") == [1, 2, 4]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
+from contextlib import closing
 
 import polars as pl
 import pytest
@@ -176,11 +178,17 @@ class TestRun:
 
 
 class TestInterrupt:
-    """Real processes, real signals, and a flow that is large enough to be running still."""
+    """Real processes, real signals, and a flow that cannot end while the test holds the state store."""
 
     @pytest.fixture
-    def running(self, project):
-        """A run of three flows, one at a time, whose first is being read."""
+    def held(self):
+        """A connection that can hold the state store of the project, so that no flow can end meanwhile."""
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+            yield connection
+
+    @pytest.fixture
+    def running(self, project, held):
+        """A run of three flows, one at a time, whose first is under way until the state store is released."""
         numbers = pl.int_range(2_000_000, eager=True).alias("id")
         seconds = pl.datetime(2026, 3, 1) + pl.duration(seconds=pl.col("id"))
         orders = pl.select(numbers).with_columns(
@@ -196,12 +204,18 @@ class TestInterrupt:
         assert process.stderr
         while '"reading"' not in process.stderr.readline():
             assert process.poll() is None
+        held.execute("ATTACH ? AS state", [str(project / ".tidegate/state.db")])
+        held.execute("BEGIN IMMEDIATE")
+        held.execute("UPDATE state.leases SET epoch = epoch")
         yield process
         process.kill()
         process.communicate()
 
-    def test_the_first_lets_what_runs_finish_and_starts_nothing_new(self, running, project, tidegate):
+    def test_the_first_lets_what_runs_finish_and_starts_nothing_new(self, running, held, project, tidegate):
         running.send_signal(signal.SIGINT)
+        while '"notice"' not in running.stderr.readline():
+            assert running.poll() is None
+        held.execute("ROLLBACK")
         out, err = running.communicate(timeout=120)
         assert running.returncode == 130
         assert "interrupted: orders was running and could finish; events, shops were not started" in err
@@ -211,13 +225,14 @@ class TestInterrupt:
         assert tidegate("run", "-o", "json").json["succeeded"] == 3
         assert pl.read_delta(str(project / "lake/orders")).height == 2_000_000
 
-    def test_the_second_ends_at_once_and_the_next_run_goes_on(self, running, project, tidegate):
+    def test_the_second_ends_at_once_and_the_next_run_goes_on(self, running, held, project, tidegate):
         running.send_signal(signal.SIGINT)
         while '"notice"' not in running.stderr.readline():
             assert running.poll() is None
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=120)
         assert running.returncode == 130
+        held.execute("ROLLBACK")
         assert "orders was broken off" in err
         assert tidegate("run", "-o", "json").json["succeeded"] == 3
         assert pl.read_delta(str(project / "lake/orders")).height == 2_000_000

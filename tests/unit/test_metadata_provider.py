@@ -159,7 +159,7 @@ class TestChoice:
         with pytest.raises(MetadataError) as caught:
             provider.get_dataflows("bronze,silvr")
         assert (caught.value.code, caught.value.message) == ("TG114", "unknown stage 'silvr'")
-        assert caught.value.hint == "did you mean 'silver'?; stages: bronze, silver, gold"
+        assert caught.value.hint == "did you mean 'silver'? stages: bronze, silver, gold"
         with pytest.raises(MetadataError) as caught:
             provider.get_dataflows("xyz")
         assert caught.value.hint == "stages: bronze, silver, gold"

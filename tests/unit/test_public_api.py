@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 import tidegate
 
 HEAVY = ("polars", "deltalake", "pyarrow", "pydantic", "sqlglot", "narwhals", "rich", "yaml", "duckdb")

@@ -107,7 +107,7 @@ class TestUnitReport:
             st.sampled_from(["succeeded", "failed", "skipped"]),
             rows_in=st.none() | st.integers(0, 2**63),
             position_after=st.none() | st.text(),
-            started_at=st.datetimes(timezones=st.timezones(), allow_imaginary=False),
+            started_at=st.datetimes(timezones=st.just(UTC)),
             error=st.none() | st.builds(ErrorReport, code=st.text(), message=st.text(), where=st.none() | st.text()),
         )
     )

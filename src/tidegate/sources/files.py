@@ -123,7 +123,7 @@ class FileSource(BaseSource):
         )
         columns = {**types, **per_file_types}
         watermark_columns = row_watermark(self.flow, columns)
-        check_watermark(watermark_columns, columns, plan.position.watermark, plan.place)
+        check_watermark(watermark_columns, self._converted(columns), plan.position.watermark, plan.place)
         return OpenFileRead(
             frame=engine.scan(scan),
             columns=columns,
@@ -162,6 +162,15 @@ class FileSource(BaseSource):
         """Find the file and the row that a failure comes from."""
         assert isinstance(opened, OpenFileRead)  # noqa: S101 - a source explains its own reads
         return locate(error, opened.scan, opened.columns, self.flow)
+
+    def _converted(self, columns: Columns) -> Columns:
+        """Return the types in which watermarks compare: after naive timestamps were given their zone."""
+        if not self.flow.transform.settings.convert_timestamp_ntz:
+            return columns
+        return {
+            name: pa.timestamp("us", "UTC") if pa.types.is_timestamp(dtype) else dtype
+            for name, dtype in columns.items()
+        }
 
     def _cursor(self, position: Position, columns: Iterable[str]) -> Cursor:
         """Return from where rows are read; without columns when files alone tell what is new."""
