@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tidegate.metadata import BaseMetadataProvider
     from tidegate.state import SQLiteStateStore
-
-
-def state_path(root: Path) -> Path:
-    """Return where the state store of a project is."""
-    return root.absolute() / ".tidegate" / "state.db"
 
 
 @contextmanager
-def state_store(root: Path) -> Iterator[SQLiteStateStore]:
+def state_store(metadata: BaseMetadataProvider) -> Iterator[SQLiteStateStore]:
     """Open the state store of a project; reading creates nothing."""
-    from tidegate.state import SQLiteStateStore
+    from tidegate.state import SQLiteStateStore, state_path_of
 
-    store = SQLiteStateStore(state_path(root))
+    store = SQLiteStateStore(state_path_of(metadata.root, metadata.profile))
     try:
         yield store
     finally:

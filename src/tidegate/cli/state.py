@@ -191,16 +191,16 @@ def _tell_move(moved: Move) -> None:
 
 
 def _rebuild(options: Namespace) -> int:
-    from tidegate.cli.project import state_path
     from tidegate.orchestration.positions import flow_called
     from tidegate.orchestration.rebuild import rebuild, undeclared_commits
+    from tidegate.state import state_path_of
     from tidegate.state.repair import damage_of, set_aside
 
     names = listed(options.flow)
     metadata = metadata_of(options)
     flows = metadata.get_dataflows(active_only=False)  # before anything is moved: they may not hold
     chosen = [flow_called(name, flows) for name in names] if names else flows
-    path = state_path(metadata.root)
+    path = state_path_of(metadata.root, metadata.profile)
     aside = None
     if damage := damage_of(path):
         aside = set_aside(path)
@@ -254,5 +254,5 @@ def _project(options: Namespace) -> Iterator[tuple[list[DataFlow], SQLiteStateSt
 
     metadata = metadata_of(options)
     flows = metadata.get_dataflows(active_only=False)
-    with state_store(metadata.root) as store:
+    with state_store(metadata) as store:
         yield flows, store, platform_registry.get("local")

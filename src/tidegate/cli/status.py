@@ -46,7 +46,7 @@ def _status(options: Namespace) -> int:
 
     metadata = metadata_of(options)
     flows = metadata.get_dataflows(listed(options.stage), names=listed(options.flow), active_only=False)
-    with state_store(metadata.root) as store:
+    with state_store(metadata) as store:
         states = {state.dataflow_id: state for state in store.states()}
         reports = store.last_reports()
     records = [_record(flow, states.get(flow.dataflow_id), reports.get(flow.dataflow_id)) for flow in flows]

@@ -44,6 +44,8 @@ class Commit:
     load_id: str
     """Identifies this attempt; tells a commit of ours whose answer was lost from another's."""
     load_type: str
+    source: str
+    """What was read, as people write it: another source of the same name must not take its position for its own."""
     position: Position
     window: tuple[str, str] | None = None
 
@@ -56,6 +58,7 @@ class Commit:
             "run_id": self.run_id,
             "load_id": self.load_id,
             "load_type": self.load_type,
+            "source": self.source,
             "position": self.position.to_data(),
             "window": list(self.window) if self.window else None,
         }
@@ -65,7 +68,7 @@ class Commit:
         """Return the commit that :meth:`to_data` wrote."""
         window = data["window"]
         return cls(
-            **{name: data[name] for name in ("dataflow_id", "name", "sequence", "run_id", "load_id", "load_type")},
+            **{name: data[name] for name in ("dataflow_id", "name", "sequence", "run_id", "load_id", "load_type", "source")},
             position=Position.from_data(data["position"]),
             window=(window[0], window[1]) if window else None,
         )

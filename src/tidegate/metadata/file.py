@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tidegate.errors import MetadataError
+from tidegate.metadata.profile import ENVIRONMENT_VARIABLE
 from tidegate.metadata.project import Project, read_project
 from tidegate.metadata.provider import BaseMetadataProvider
 from tidegate.models import Metadata
@@ -26,12 +28,12 @@ class FileMetadata(BaseMetadataProvider):
     ) -> None:
         self.path = Path(path)
         self.root = self.path if self.path.is_dir() else self.path.parent
-        self._profile = profile
+        self.profile = profile or os.environ.get(ENVIRONMENT_VARIABLE) or None
         self._variables = dict(variables or {})
 
     def read(self) -> Metadata:
         """Read the files as :meth:`BaseMetadataProvider.read` says."""
-        project = read_project(self.path, profile=self._profile, variables=self._variables)
+        project = read_project(self.path, profile=self.profile, variables=self._variables)
         if project.errors:
             raise _error_of(project)
         return project.metadata

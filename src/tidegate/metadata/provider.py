@@ -24,6 +24,8 @@ class BaseMetadataProvider(ABC):
     """
 
     root: Path
+    profile: str | None = None
+    """The environment whose values are laid over the rest; None when there is none."""
 
     @abstractmethod
     def read(self) -> Metadata:

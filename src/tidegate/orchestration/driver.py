@@ -11,28 +11,21 @@ from tidegate.engines import BaseEngine, engine_registry
 from tidegate.engines.polars_errors import translate
 from tidegate.errors import ConfigurationError, TidegateError
 from tidegate.metadata import BaseMetadataProvider, FileMetadata
-from tidegate.models import ColumnCaseMode, Connection, DataFlow, RunConfig
+from tidegate.models import ColumnCaseMode, DataFlow, RunConfig
 from tidegate.orchestration.job_distributor import JobDistributor
 from tidegate.orchestration.parallel_executor import ParallelExecutor
 from tidegate.orchestration.planner import Planner
 from tidegate.orchestration.run import Run, place_of
 from tidegate.orchestration.runner import DestinationLocks, Runner
+from tidegate.orchestration.secret_connections import SecretConnections
 from tidegate.platforms import BasePlatform, platform_registry
 from tidegate.reporting import EventStream, ExecutionResult, RunFinished, RunStarted, Sink
-from tidegate.secrets import (
-    BaseSecretProvider,
-    EnvSecretProvider,
-    install_secret_filter,
-    registered_resolver,
-    resolve_secrets,
-)
-from tidegate.state import SQLiteStateStore, StateStore
+from tidegate.secrets import BaseSecretProvider, EnvSecretProvider, install_secret_filter
+from tidegate.state import SQLiteStateStore, StateStore, state_path_of
 from tidegate.state.lease import Heartbeat
 
 if TYPE_CHECKING:
     from tidegate.orchestration.stages import UnitPlan
-
-STATE_FOLDER = ".tidegate"
 
 
 class Driver:
@@ -69,9 +62,11 @@ class Driver:
         self.metadata_provider = metadata_provider
         self.config = config or RunConfig()
         self.root = Path(root or (metadata_provider.root if metadata_provider else Path.cwd())).absolute()
-        self.state = state or SQLiteStateStore(self.root / STATE_FOLDER / "state.db")
+        state_path = state_path_of(self.root, metadata_provider.profile if metadata_provider else None)
+        self._home = state_path.parent
+        self.state = state or SQLiteStateStore(state_path)
         self._distributor = JobDistributor(self.config.job_num, self.config.job_index)
-        self._secret_provider = secret_provider or EnvSecretProvider()
+        self._secrets = SecretConnections(secret_provider or EnvSecretProvider())
         self._events = EventStream(sinks)
         self._heartbeat = Heartbeat(self.state)
         self._locks = DestinationLocks()
@@ -132,7 +127,7 @@ class Driver:
         plans: list[tuple[DataFlow, UnitPlan | TidegateError]] = []
         for flow in flows:
             try:
-                plans.append((flow, planner.plan(flow)))
+                plans.append((flow, planner.plan(self._secrets.resolved(flow))))
             except Exception as error:  # noqa: BLE001 - a plan that fails is what is planned
                 plans.append((flow, translate(error)))
         return plans
@@ -171,7 +166,6 @@ class Driver:
         """
         mode = ColumnCaseMode(column_name_mode)
         flows = self.load_dataflows(stage, names=names) if dataflows is None else self._mine(dataflows)
-        flows = self._with_secrets(flows)
         run = self._new_run(mode)
         self._events.emit(
             RunStarted(run_id=run.run_id, units=tuple((flow.name, flow.stage, place_of(flow)) for flow in flows))
@@ -185,37 +179,13 @@ class Driver:
     def _mine(self, dataflows: Sequence[DataFlow]) -> list[DataFlow]:
         return self._distributor.filter_dataflows(dataflows)
 
-    def _with_secrets(self, flows: Sequence[DataFlow]) -> list[DataFlow]:
-        """Return the dataflows with their connections' secrets in place; the declared connections keep references."""
-        resolved: dict[int, Connection] = {}
-
-        def with_secrets(connection: Connection | None) -> Connection | None:
-            if connection is None or not connection.secrets_ref:
-                return connection
-            if id(connection) not in resolved:
-                copy = connection.with_resolved()
-                resolve_secrets(copy, self._secret_provider, resolver_lookup=registered_resolver)
-                resolved[id(connection)] = copy
-            return resolved[id(connection)]
-
-        return [
-            flow.model_copy(
-                update={
-                    side: end.model_copy(update={"connection": with_secrets(end.connection)})
-                    for side, end in (("source", flow.source), ("destination", flow.destination))
-                    if end.connection is not None and end.connection.secrets_ref
-                }
-            )
-            for flow in flows
-        ]
-
     def _new_run(self, mode: ColumnCaseMode) -> Run:
         run_id = uuid.uuid4().hex
         runner = Runner(
             engine=self.engine,
             state=self.state,
             run_id=run_id,
-            scratch_root=str(self.root / STATE_FOLDER / "scratch"),
+            scratch_root=str(self._home / "scratch"),
             column_name_mode=mode,
             locks=self._locks,
         )
@@ -227,13 +197,14 @@ class Driver:
             state=self.state,
             heartbeat=self._heartbeat,
             events=self._events,
+            secrets=self._secrets,
             config=self.config,
         )
 
     def _with_unstarted(self, result: ExecutionResult, flows: Sequence[DataFlow], run: Run) -> ExecutionResult:
         """Return the result in the dataflows' order, with those that `stop_on_error` kept from starting as skipped."""
-        done = {unit.name: unit for unit in result.units}
-        units = [done.get(flow.name) or run.unstarted(flow) for flow in flows]
+        done = {unit.dataflow_id: unit for unit in result.units}
+        units = [done.get(flow.dataflow_id) or run.unstarted(flow) for flow in flows]
         return ExecutionResult.from_units(units, run_id=run.run_id, duration_seconds=result.duration_seconds)
 
 

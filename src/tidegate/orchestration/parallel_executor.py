@@ -71,7 +71,7 @@ class ParallelExecutor:
                 if self._stop.is_set():
                     return
                 report = process_fn(flow)
-                reports[flow.name] = report
+                reports[flow.dataflow_id] = report
                 if report.status == "failed" and self.stop_on_error:
                     self._stop.set()
                 if callback is not None:
@@ -86,5 +86,5 @@ class ParallelExecutor:
             except BaseException:
                 self._stop.set()
                 raise
-        in_order = [reports[flow.name] for chain in chains for flow in chain if flow.name in reports]
+        in_order = [reports[flow.dataflow_id] for chain in chains for flow in chain if flow.dataflow_id in reports]
         return ExecutionResult.from_units(in_order, duration_seconds=time.perf_counter() - started)

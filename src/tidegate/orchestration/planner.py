@@ -58,7 +58,7 @@ class Planner:
             table.recover()
         snapshot = table.snapshot()
         known = self.state.read(flow.dataflow_id) or FlowState(dataflow_id=flow.dataflow_id, name=flow.name)
-        current = _recovered(replace(known, name=flow.name), table, snapshot)
+        current = _recovered(replace(known, name=flow.name), table, snapshot, flow.source.path or "")
         source = source_registry.load(_format(flow.source.connection, "source"))(flow, self.platform)
         everything = flow.destination.load_type in REPLACING_LOAD_TYPES
         read = source.plan(current.position, everything=everything)
@@ -129,11 +129,12 @@ def _load_stages(
     ]
 
 
-def _recovered(known: FlowState, table: BaseTable, snapshot: Snapshot) -> FlowState:
+def _recovered(known: FlowState, table: BaseTable, snapshot: Snapshot, source: str) -> FlowState:
     """Return the state, taken from the destination when that is ahead.
 
     Raises:
-        WatermarkError: the destination is behind: it was restored, or made anew (TG506).
+        WatermarkError: the destination is behind: it was restored, or made anew (TG506); or its newest commit is that
+            of another dataflow with the same id (TG412).
     """
     committed = snapshot.sequences(known.dataflow_id)
     if known.version is not None and committed and table.restored_since(known.version, snapshot):
@@ -146,11 +147,25 @@ def _recovered(known: FlowState, table: BaseTable, snapshot: Snapshot) -> FlowSt
             table, known, f"knows {loads}, the state store {known.sequence}: it was replaced or restored since"
         )
     commit = table.last_commit(known.dataflow_id)
-    if commit is None or commit.sequence != committed:
+    if commit is None:
         msg = f"commit {committed} of this dataflow was not found in {table.place}"
         hint = "`tidegate state set FLOW COLUMN=VALUE` tells where it stands"
         raise WatermarkError(msg, code="TG408", where=table.place, hint=hint)
-    return replace(known, sequence=commit.sequence, position=commit.position, run_id=commit.run_id, origin="recovered")
+    if commit.source != source:
+        msg = f"load {committed} of this dataflow in {table.place} was read from {commit.source}, not from {source}"
+        hint = (
+            "give the dataflow a dataflow_id of its own if another one has its name; "
+            f"`tidegate state rebuild --flow {known.name}` goes on from there if its source was moved"
+        )
+        raise WatermarkError(msg, code="TG412", where=table.place, hint=hint)
+    return replace(
+        known,
+        sequence=committed,
+        position=commit.position,
+        version=snapshot.version,
+        run_id=commit.run_id,
+        origin="recovered",
+    )
 
 
 def _behind(table: BaseTable, known: FlowState, what: str) -> WatermarkError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tidegate.engines.polars_errors import translate
 from tidegate.errors import LeaseHeldError, TidegateError
+from tidegate.orchestration.explainer import explain
 from tidegate.orchestration.retry_handler import RetryHandler
 from tidegate.orchestration.runner import Outcome, rendered
 from tidegate.reporting import ErrorReport, UnitReport
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tidegate.models import DataFlow, RunConfig
     from tidegate.orchestration.planner import Planner
     from tidegate.orchestration.runner import Runner
+    from tidegate.orchestration.secret_connections import SecretConnections
     from tidegate.reporting import EventStream
     from tidegate.state import Lease, StateStore
     from tidegate.state.lease import Heartbeat
@@ -33,6 +35,7 @@ class Run:
     state: StateStore
     heartbeat: Heartbeat
     events: EventStream
+    secrets: SecretConnections
     config: RunConfig
 
     def unit(self, flow: DataFlow) -> UnitReport:
@@ -57,8 +60,7 @@ class Run:
                 error=ErrorReport.from_exception(error),
                 detail="lease held by another process" if isinstance(error, LeaseHeldError) else None,
             )
-            with suppress(TidegateError):  # the store may be what failed
-                self.state.finish(None, report.to_dict())
+            self._record(None, report)
         self.events.emit(UnitFinished(report=report))
         return report
 
@@ -70,10 +72,12 @@ class Run:
 
     def _attempt(self, flow: DataFlow, blank: UnitReport) -> UnitReport:
         """Plan and load under the flow's lease; success is recorded in the step that releases the lease."""
+        if self.config.dry_run:
+            return self._planned(flow, blank)
         lease = self.state.acquire(flow.dataflow_id)
         self.heartbeat.add(lease)
         try:
-            outcome, before = self._load(flow, lease)
+            outcome, before = self._load(self.secrets.resolved(flow), lease)
             report = replace(
                 blank,
                 status="succeeded",
@@ -81,14 +85,33 @@ class Run:
                 position_before=before,
                 **rendered(outcome),
             )
-            self.state.finish(lease, report.to_dict())
+            self._record(lease, report)
         except Exception as error:
-            with suppress(TidegateError):
-                self.state.release(lease)
             raise translate(error) from error
         finally:
             self.heartbeat.remove(lease)
+            with suppress(TidegateError):  # nothing is left to release after a success
+                self.state.release(lease)
         return report
+
+    def _planned(self, flow: DataFlow, blank: UnitReport) -> UnitReport:
+        """Say what a load would do, and do nothing."""
+        plan = explain(self.planner.plan(self.secrets.resolved(flow)))
+        detail = "; ".join(
+            step["text"] for step in plan["steps"] if step["step"] in {"recover", "idle", "read", "write"}
+        )
+        return replace(
+            blank,
+            status="skipped",
+            ended_at=datetime.now(UTC),
+            position_before=plan["position"],
+            detail=f"dry run: {detail}",
+        )
+
+    def _record(self, lease: Lease | None, report: UnitReport) -> None:
+        """Keep the report. The load is in, or not, whether this succeeds or not."""
+        with suppress(TidegateError):
+            self.state.finish(lease, report.to_dict())
 
     def _load(self, flow: DataFlow, lease: Lease) -> tuple[Outcome, str]:
         def progress(phase: Phase, rows_in: int | None = None, rows_out: int | None = None) -> None:

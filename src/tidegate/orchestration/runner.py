@@ -237,6 +237,7 @@ class _Load:
             run_id=self._runner.run_id,
             load_id=self._load_id,
             load_type=self._flow.destination.load_type,
+            source=self._read.place,
             position=self._position,
         )
         with self._runner.locks.of(self._flow.destination.destination_key):

@@ -43,7 +43,7 @@ def is_dead(owner: str) -> bool:
         return True
     except OSError:
         return False
-    return _started(pid) != about["started"]
+    return bool(_started(pid) != about["started"])
 
 
 def describe_owner(owner: str) -> str:

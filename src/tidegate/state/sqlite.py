@@ -21,6 +21,13 @@ FORMAT_VERSION = 1
 _WAIT_SECONDS = 30.0
 """How long a statement waits for other processes."""
 
+
+def state_path_of(root: Path, profile: str | None) -> Path:
+    """Return where the state store of a project is: each profile, being an environment, has one of its own."""
+    home = root.absolute() / ".tidegate"
+    return (home / "profiles" / profile if profile else home) / "state.db"
+
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS flows (
     dataflow_id TEXT PRIMARY KEY,
@@ -181,10 +188,11 @@ class SQLiteStateStore:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
 
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
