@@ -194,8 +194,6 @@ class TestInterrupt:
         ]
         declared = METADATA.partition("dataflows:")[0]
         (project / "tidegate.yaml").write_text(f"{declared}dataflows: {json.dumps(flows)}\n")
-            METADATA.partition("dataflows:")[0] + f"dataflows: {json.dumps(flows)}\n"
-        )
         process = subprocess.Popen(
             [TIDEGATE, "run", "--max-workers", "1", "-o", "json"],
             stdout=subprocess.PIPE,
