@@ -6,6 +6,7 @@
     ├── ConfigurationError      options that contradict each other, a missing extra, an unknown plugin
     ├── MetadataError           declarations that cannot be read or do not hold
     ├── PlatformError           where bytes live: missing paths, refused access
+    │   ├── PlaceUnavailableError    a file system or store did not answer         (transient)
     │   └── SecretUnavailableError   a secret backend did not answer               (transient)
     ├── EngineError             the engine (Polars, DuckDB, Spark) failed
     ├── SourceError             reading failed
@@ -88,6 +89,13 @@ class PlatformError(TidegateError):
     """A failure of the place where bytes live."""
 
     default_code = "TG701"
+
+
+class PlaceUnavailableError(PlatformError):
+    """A file system or store did not answer in time, or broke the connection; it may answer the next time."""
+
+    default_code = "TG702"
+    transient = True
 
 
 class SecretUnavailableError(PlatformError):

@@ -84,7 +84,10 @@ class TestTies:
         flow = project.flow(watermark="at", filter_expression="kind = 'a'")
         assert project.load(flow).position_after == "at=9"
 
-    @pytest.mark.xfail(reason="rows are recognised across files: an identical row of another file is lost", strict=True)
+    @pytest.mark.xfail(
+        reason="the documented limit: rows are recognised by content across files; include_file_info tells them apart",
+        strict=True,
+    )
     def test_an_identical_row_of_another_file_is_another_row(self, project: Project) -> None:
         """Two files with an equal row at the boundary are two rows, whether they come in one run or in two."""
         project.csv("events/shop1.csv", "day,product", "2024-01-05,apple")
@@ -94,7 +97,10 @@ class TestTies:
         project.load(flow)
         assert project.rows(flow, "product") == ["apple", "apple", "pear"]
 
-    @pytest.mark.xfail(reason="rows are recognised across files: a value that comes back is not merged", strict=True)
+    @pytest.mark.xfail(
+        reason="the documented limit: rows are recognised by content across files, so a value that comes back is known",
+        strict=True,
+    )
     def test_a_merge_takes_a_value_that_comes_back(self, project: Project) -> None:
         """A key that went from open to shut and to open again within one tick of the watermark is open."""
         flow = project.merge(keys=["id"], watermark="at")

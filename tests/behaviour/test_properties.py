@@ -179,7 +179,7 @@ class TestMergeUpsert:
     @few
     @given(formats, st.lists(st.lists(st.tuples(st.integers(0, 3), marks), max_size=6), max_size=4))
     def test_the_latest_row_of_a_key_wins(self, file_format: str, steps: list[list[tuple[int, int | None]]]) -> None:
-        """Of a batch the greatest watermark wins, the last read of ties; NULL never wins; older rows are not read."""
+        """Of all loads the greatest watermark wins, the last read of ties; NULL never wins over a value."""
         types = {"id": pl.Int64, "a": pl.Int64, "value": pl.Int64}
         with tempfile.TemporaryDirectory() as folder:
             project = Project(Path(folder))
@@ -192,8 +192,8 @@ class TestMergeUpsert:
                     continue
                 Files(project, file_format, types).grow(file, list(rows))
                 new = [row for row in rows if row[1] is None or row[1] >= position]
-                for key in {row[0] for row in new}:
-                    table[key] = max((row for row in new if row[0] == key), key=lambda row: (_rank(row[1]), row[2]))
+                for row in new:
+                    table[row[0]] = max(table.get(row[0], row), row, key=lambda row: (_rank(row[1]), row[2]))
                 position = max([position, *(_rank(row[1]) for row in rows)])
                 project.load(flow)
             assert rows_of(project, flow, *types) == ordered(list(table.values()))

@@ -82,7 +82,7 @@ class TestStateWasNotWritten:
         any_project.forget_state()
         any_project.more("events.csv", "3,2")
         report = any_project.load(flow)
-        assert (report.rows_out, report.detail) == (1, "recovered load 1")
+        assert (report.rows_out, report.detail) == (1, "recovered load 1; 1 row was loaded before")
         assert any_project.rows(flow, "id") == [1, 2, 3]
 
     def test_a_merge_too(self, project: Project) -> None:

@@ -25,7 +25,7 @@ def file(path: str, size: int = 1, modified_ns: int = 1) -> FileInfo:
 
 def seen(*files: FileInfo) -> Position:
     """Return the position after these files."""
-    return Position(seen_files=dict(seen_as(item) for item in files))
+    return Position(seen_files=dict(seen_as(item, "") for item in files))
 
 
 class TestListing:
@@ -70,13 +70,13 @@ class TestSelection:
         old = file("/a.csv", 5, 5)
         position = seen(old)
         files = [old, file("/a.csv", 6, 5), file("/a.csv", 5, 6), file("/b.csv", 5, 5)]
-        selection = select_files(files, position, {}, None, "csv")
+        selection = select_files(files, position, {}, "", "csv")
         assert (selection.unchanged, selection.read, len(selection.changed)) == (1, tuple(files[1:]), 2)
         assert selection.skipped == 1
 
     def test_an_older_time_is_a_change(self) -> None:
         """A file that is put back as it was is read again."""
-        assert select_files([file("/a.csv", 5, 1)], seen(file("/a.csv", 5, 9)), {}, None, "csv").changed
+        assert select_files([file("/a.csv", 5, 1)], seen(file("/a.csv", 5, 9)), {}, "", "csv").changed
 
     @pytest.mark.parametrize(
         ("folder", "start", "older"),
@@ -96,16 +96,20 @@ class TestSelection:
     )
     def test_partitions_are_compared_as_what_they_are(self, folder: str, start: Any, older: bool) -> None:  # noqa: FBT001
         """Dates as dates, numbers as numbers; what cannot be compared is read."""
-        selection = select_files([file(f"/t/{folder}/a.csv")], Position(), {"day": start}, "/t", "csv")
+        selection = select_files(
+            [file(f"/t/{folder}/a.csv")], Position(), {"day": start}, "/t", "csv", has_partitions=True
+        )
         assert bool(selection.older_by_name) is older
-        assert select_files([file(f"/t/{folder}/a.csv")], Position(), {"day": start}, None, "csv").read
+        assert select_files([file(f"/t/{folder}/a.csv")], Position(), {"day": start}, "", "csv").read
 
     def test_every_watermark_column_must_be_older(self) -> None:
         """One column that may be past its start is enough to read the file."""
         path = "/t/year=2023/month=12/a.csv"
-        assert select_files([file(path)], Position(), {"year": 2024, "month": 13}, "/t", "csv").older_by_name
-        assert select_files([file(path)], Position(), {"year": 2024, "month": 1}, "/t", "csv").read
-        assert select_files([file(path)], Position(), {"year": 2024, "id": 1}, "/t", "csv").read
+        assert select_files(
+            [file(path)], Position(), {"year": 2024, "month": 13}, "/t", "csv", has_partitions=True
+        ).older_by_name
+        assert select_files([file(path)], Position(), {"year": 2024, "month": 1}, "/t", "csv", has_partitions=True).read
+        assert select_files([file(path)], Position(), {"year": 2024, "id": 1}, "/t", "csv", has_partitions=True).read
 
     @pytest.mark.parametrize(
         ("values", "start", "older"),
@@ -131,21 +135,21 @@ class TestSelection:
         path = tmp_path / "a.parquet"
         schema = None if values and values != [None, None] else {"at": pl.Int64}
         pl.DataFrame({"at": values}, schema=schema).write_parquet(path)
-        selection = select_files([file(str(path))], Position(), {"at": start}, None, "parquet")
+        selection = select_files([file(str(path))], Position(), {"at": start}, "", "parquet")
         assert bool(selection.older_by_statistics) is older
 
     def test_every_row_group_counts(self, tmp_path: Path) -> None:
         """A newer row in any group makes the file one to read."""
         path = tmp_path / "a.parquet"
         pl.DataFrame({"at": [*range(100), 500, *range(100)]}).write_parquet(path, row_group_size=20)
-        assert select_files([file(str(path))], Position(), {"at": 500}, None, "parquet").read
-        assert select_files([file(str(path))], Position(), {"at": 501}, None, "parquet").older_by_statistics
+        assert select_files([file(str(path))], Position(), {"at": 500}, "", "parquet").read
+        assert select_files([file(str(path))], Position(), {"at": 501}, "", "parquet").older_by_statistics
 
     def test_a_file_that_is_no_parquet_is_left_to_the_read(self, tmp_path: Path) -> None:
         """Listing does not fail: the read says what is wrong with the file."""
         path = tmp_path / "a.parquet"
         path.write_text("no")
-        assert select_files([file(str(path))], Position(), {"at": 1}, None, "parquet").read
+        assert select_files([file(str(path))], Position(), {"at": 1}, "", "parquet").read
 
 
 class TestPartitions:

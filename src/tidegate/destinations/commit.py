@@ -11,10 +11,11 @@ import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from tidegate.errors import CommitConflictError, DestinationError, TidegateError
+from tidegate.errors import CommitConflictError, DestinationError, TidegateError, WatermarkError
 from tidegate.registry import PluginRegistry
 from tidegate.state import Position
 
@@ -68,7 +69,10 @@ class Commit:
         """Return the commit that :meth:`to_data` wrote."""
         window = data["window"]
         return cls(
-            **{name: data[name] for name in ("dataflow_id", "name", "sequence", "run_id", "load_id", "load_type", "source")},
+            **{
+                name: data[name]
+                for name in ("dataflow_id", "name", "sequence", "run_id", "load_id", "load_type", "source")
+            },
             position=Position.from_data(data["position"]),
             window=(window[0], window[1]) if window else None,
         )
@@ -186,12 +190,21 @@ class LoadStrategy(ABC):
     """How rows become a change: writes them once, then says what to add and remove against any snapshot."""
 
     def __init__(
-        self, *, table: BaseTable, engine: BaseEngine, keys: tuple[str, ...], load_id: str, scratch: str
+        self,
+        *,
+        table: BaseTable,
+        engine: BaseEngine,
+        keys: tuple[str, ...],
+        load_id: str,
+        scratch: str,
+        order: tuple[str, ...] = (),
     ) -> None:
         self.table = table
         self.engine = engine
         self.keys = keys
         """Merge keys, as the columns are called at the destination."""
+        self.order = order
+        """Columns that decide which of two rows with one key is the later one, as they are called there."""
         self.load_id = load_id
         self.scratch = scratch
         self.new_files: list[WrittenFile] = []
@@ -209,17 +222,24 @@ class LoadStrategy(ABC):
         """Run the frame, once, and keep its rows as invisible files."""
 
     def remove_uncommitted(self) -> None:
-        """Remove what was written, when it is certain that no commit refers to it."""
+        """Remove what was written, when it is certain that no commit refers to it. What cannot be removed stays."""
         if not self.may_be_committed:
             for file in self.new_files:
-                self.table.platform.remove(file.path)
+                with suppress(OSError, TidegateError):
+                    self.table.platform.remove(file.path)
 
     @abstractmethod
     def change(self, snapshot: Snapshot) -> Change:
         """Return the change against this snapshot; called again when another commit came first."""
 
 
-def commit_change(table: BaseTable, strategy: LoadStrategy, commit: Commit, first: Snapshot) -> tuple[Change, int]:
+def commit_change(
+    table: BaseTable,
+    strategy: LoadStrategy,
+    commit: Commit,
+    first: Snapshot,
+    guard: Callable[[], None] = lambda: None,
+) -> tuple[Change, int]:
     """Commit what a strategy has written; start over against the new snapshot when another commit came first.
 
     An ambiguous failure (did it commit?) is resolved by reading the sequence, never by guessing.
@@ -229,6 +249,7 @@ def commit_change(table: BaseTable, strategy: LoadStrategy, commit: Commit, firs
         strategy: It has written its rows.
         commit: What travels with them.
         first: The snapshot that the load started from.
+        guard: Called right before each attempt; what it raises ends the load, which has then changed nothing.
 
     Returns:
         The change that was committed, and the version of the table that has it.
@@ -236,6 +257,7 @@ def commit_change(table: BaseTable, strategy: LoadStrategy, commit: Commit, firs
     Raises:
         CommitConflictError: the flow itself was committed by another process (TG405), or other writers did not let
             this load in (TG404). Nothing of this load is visible.
+        WatermarkError: the table was replaced or restored while the load was under way (TG506).
     """
     snapshot = first
     for attempt in range(MOST_ATTEMPTS):
@@ -243,10 +265,10 @@ def commit_change(table: BaseTable, strategy: LoadStrategy, commit: Commit, firs
             time.sleep(random.uniform(0, min(0.01 * 2**attempt, 1.0)))  # noqa: S311 - jitter
             table.recover()
             snapshot = table.snapshot()
-        if snapshot.sequences(commit.dataflow_id) >= commit.sequence:
-            raise _overtaken(table, commit)
+        _refuse_other_sequence(table, snapshot, commit)
         change = strategy.change(snapshot)
-        _refuse_other_types(table, snapshot, change)
+        _refuse_other_layout(table, snapshot, change)
+        guard()
         strategy.may_be_committed = True
         try:
             version = table.commit(snapshot, change, commit)
@@ -266,18 +288,33 @@ def commit_change(table: BaseTable, strategy: LoadStrategy, commit: Commit, firs
     raise CommitConflictError(msg, {"destination": table.place}, hint="run again, or write to it less often")
 
 
-def _refuse_other_types(table: BaseTable, snapshot: Snapshot, change: Change) -> None:
-    """Refuse to add files whose columns do not have the table's types, which another commit may just have set."""
+def _refuse_other_layout(table: BaseTable, snapshot: Snapshot, change: Change) -> None:
+    """Refuse to add files whose types or partitions are not the table's, which another commit may just have set."""
+    if snapshot.version is not None and change.partition_by != snapshot.partition_by:
+        partitions = ", ".join(snapshot.partition_by) or "no column"
+        msg = f"{table.place} was created, partitioned by {partitions}, while this load was under way"
+        raise CommitConflictError(msg, where=table.place, hint="run again; nothing was changed")
     for column, dtype in change.columns.items():
         if not change.replaces_all and snapshot.columns.get(column, dtype) != dtype:
             msg = f"column {column!r} of {table.place} took another type while this load was under way"
             raise CommitConflictError(msg, {"column": column}, where=table.place, hint="run again; nothing was changed")
 
 
-def _overtaken(table: BaseTable, commit: Commit) -> CommitConflictError:
+def _refuse_other_sequence(table: BaseTable, snapshot: Snapshot, commit: Commit) -> None:
+    """Refuse to commit on anything but the load before this one."""
+    there = snapshot.sequences(commit.dataflow_id)
+    if there < commit.sequence - 1:
+        msg = (
+            f"{table.place} was replaced or restored while load {commit.sequence} of dataflow {commit.name!r} was "
+            f"under way: it knows {there} of its loads; nothing was changed"
+        )
+        hint = f"`tidegate state rebuild --flow {commit.name}` takes the table's word; then run again"
+        raise WatermarkError(msg, {"sequence": there}, code="TG506", where=table.place, hint=hint)
+    if there == commit.sequence - 1:
+        return
     msg = f"another process committed load {commit.sequence} of dataflow {commit.name!r} first; nothing was doubled"
     hint = "its rows are in; run again to go on from there"
-    return CommitConflictError(msg, {"sequence": commit.sequence}, code="TG405", where=table.place, hint=hint)
+    raise CommitConflictError(msg, {"sequence": commit.sequence}, code="TG405", where=table.place, hint=hint)
 
 
 def incompatible(column: str, found: str, expected: str, place: str) -> DestinationError:

@@ -30,7 +30,8 @@ from tidegate.destinations.commit import (
     StaleSnapshotError,
     incompatible,
 )
-from tidegate.destinations.statistics import delta_statistics
+from tidegate.destinations.delta_rules import broken_rules
+from tidegate.destinations.statistics import delta_statistics, safe_lower, safe_upper
 from tidegate.destinations.table_types import delta_type, fits
 from tidegate.engines.base import FileTarget
 from tidegate.errors import DestinationError
@@ -46,8 +47,6 @@ COMMIT_KEY = "tidegate"
 """Key of our record in the commit information."""
 
 _RESTORE = "RESTORE"
-_KNOWN_READER_FEATURES = {"timestampNtz", "deletionVectors", "v2Checkpoint", "vacuumProtocolCheck"}
-_KNOWN_WRITER_FEATURES = _KNOWN_READER_FEATURES | {"appendOnly", "invariants", "changeDataFeed", "checkConstraints"}
 _TARGET_FILE_SIZE = 512 * 1024 * 1024
 """Rough size in memory; about a quarter of it on disk."""
 
@@ -143,8 +142,8 @@ class DeltaTable(BaseTable):
             app_transactions=[Transaction(commit.dataflow_id, commit.sequence, int(time.time() * 1000))],
         )
         adds = [self._add(file) for file in change.added]
-        with self._conflicts():
-            if snapshot.version is None:
+        if snapshot.version is None:
+            with self._conflicts(None):
                 create_table_with_add_actions(
                     self._path,
                     _schema(change.columns),
@@ -153,13 +152,14 @@ class DeltaTable(BaseTable):
                     partition_by=list(change.partition_by),
                     commit_properties=properties,
                 )
-                return 0
-            table: deltalake.DeltaTable = snapshot.handle
-            version = int(snapshot.version)
-            schema = _schema(change.columns)
-            if not change.replaces_all:
-                version += self._add_columns(table, snapshot, change)
-                schema = table.schema()
+            return 0
+        table: deltalake.DeltaTable = snapshot.handle
+        version = int(snapshot.version)
+        schema = _schema(change.columns)
+        if not change.replaces_all:
+            version = self._add_columns(table, snapshot.columns, change, version)
+            schema = table.schema()
+        with self._conflicts(version):
             table.create_write_transaction(
                 [*adds, *(_remove(file) for file in change.removed if not change.replaces_all)],
                 mode="overwrite" if change.replaces_all else "append",
@@ -167,16 +167,24 @@ class DeltaTable(BaseTable):
                 partition_by=list(change.partition_by),
                 commit_properties=properties,
             )
-            return version + 1
+        return version + 1
 
-    def _add_columns(self, table: deltalake.DeltaTable, snapshot: Snapshot, change: Change) -> int:
-        """Add columns that are new. Their own log entry changes no row; a load that dies after it leaves them NULL."""
-        new = {name: dtype for name, dtype in change.columns.items() if name not in snapshot.columns}
+    def _add_columns(
+        self, table: deltalake.DeltaTable, there: Mapping[str, pa.DataType], change: Change, version: int
+    ) -> int:
+        """Add columns that are new, and return the version then.
+
+        Their own log entry changes no row; a load that dies after it leaves them NULL.
+        """
+        new = {name: dtype for name, dtype in change.columns.items() if name not in there}
         if not new:
-            return 0
-        table.alter.add_columns(list(_schema(new).fields), commit_properties=CommitProperties(max_commit_retries=0))
-        table.update_incremental()
-        return 1
+            return version
+        with self._conflicts(version):
+            table.alter.add_columns(list(_schema(new).fields), commit_properties=CommitProperties(max_commit_retries=0))
+            table.update_incremental()
+        if table.version() != version + 1:  # another commit came in between; the change is not against its rows
+            raise StaleSnapshotError
+        return version + 1
 
     def _add(self, file: WrittenFile) -> AddAction:
         return AddAction(
@@ -222,34 +230,31 @@ class DeltaTable(BaseTable):
 
     def _refuse_unknown_features(self, table: deltalake.DeltaTable) -> None:
         """Refuse a table whose rules we would break by writing files ourselves."""
-        protocol = table.protocol()
-        unknown = (set(protocol.reader_features or ()) - _KNOWN_READER_FEATURES) | (
-            set(protocol.writer_features or ()) - _KNOWN_WRITER_FEATURES
-        )
-        configuration = table.metadata().configuration
-        unknown |= {name for name in configuration if name.startswith("delta.constraints.")}
-        if configuration.get("delta.columnMapping.mode", "none") != "none":
-            unknown.add("columnMapping")
-        if "deletionVectors" in (protocol.reader_features or ()) and table.deletion_vectors().read_all().num_rows:
-            unknown.add("deletionVectors")
+        unknown = broken_rules(table, self.flow.destination.load_type)
         if unknown:
             msg = f"the table uses Delta features that Tidegate does not write: {', '.join(sorted(unknown))}"
             hint = "load into a table without them, or remove them (deletion vectors: REORG TABLE ... APPLY (PURGE))"
             raise DestinationError(msg, {"features": sorted(unknown)}, code="TG407", where=self._path, hint=hint)
 
     @contextmanager
-    def _conflicts(self) -> Iterator[None]:
+    def _conflicts(self, version: int | None) -> Iterator[None]:
+        """Tell a commit that came too late from one that the table does not take: only the first may be repeated."""
         try:
             yield
-        except CommitFailedError as error:
-            raise StaleSnapshotError from error
         except (DeltaError, OSError) as error:
-            if "already exists" in str(error) and deltalake.DeltaTable.is_deltatable(self._path):
+            if self._moved_on(version, error):
                 raise StaleSnapshotError from error
             msg = f"the commit failed: {_first_line(error)}"
             raise DestinationError(
                 msg, code="TG401", where=self._path, hint="nothing was changed; run again"
             ) from error
+
+    def _moved_on(self, version: int | None, error: Exception) -> bool:
+        """Tell whether another commit followed `version`; None is the table before its first."""
+        if version is None:
+            was_first = isinstance(error, CommitFailedError) or "already exists" in str(error)
+            return was_first and deltalake.DeltaTable.is_deltatable(self._path)
+        return isinstance(error, CommitFailedError) and deltalake.DeltaTable(self._path).version() != version
 
 
 def _files(table: deltalake.DeltaTable, root: str) -> Iterator[DataFile]:
@@ -259,15 +264,15 @@ def _files(table: deltalake.DeltaTable, root: str) -> Iterator[DataFile]:
             path=str(Path(root, path)),
             rows=row["num_records"],
             size=row["size_bytes"],
-            partition={key: _text(value) for key, value in (row.get("partition") or {}).items()},
-            lower=row.get("min") or {},
-            upper=row.get("max") or {},
+            partition={key: _text(value) or None for key, value in (row.get("partition") or {}).items()},
+            lower={column: safe_lower(bound) for column, bound in (row.get("min") or {}).items()},
+            upper={column: safe_upper(bound) for column, bound in (row.get("max") or {}).items()},
             reference=path,
         )
 
 
 def _text(value: Any) -> str | None:
-    from tidegate.engines.polars_files import partition_text
+    from tidegate.engines.base import partition_text
 
     return partition_text(value)
 

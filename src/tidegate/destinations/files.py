@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from tidegate.destinations.commit import (
@@ -23,7 +24,7 @@ from tidegate.destinations.commit import (
 )
 from tidegate.destinations.table_types import fits
 from tidegate.engines.base import FileFormat, FileTarget
-from tidegate.errors import DestinationError
+from tidegate.errors import DestinationError, MetadataError, TidegateError
 from tidegate.expressions.data_type import describe_type, parse_data_type
 from tidegate.models.options import WRITE_OPTIONS, checked_options
 
@@ -114,6 +115,10 @@ class FileTable(BaseTable):
             if self._format == "csv" and pa.types.is_nested(found):
                 msg = f"column {column!r} is {describe_type(found)}, which csv files cannot hold"
                 raise DestinationError(msg, {"column": column}, code="TG403", where=self._path, hint=_NESTED_HINT)
+            if not _can_be_recorded(found):
+                msg = f"column {column!r} is {describe_type(found)}, which the log of the folder cannot keep"
+                hint = f"declare another type: schema_hints: [{{column_name: {column}, data_type: string}}]"
+                raise DestinationError(msg, {"column": column}, code="TG403", where=self._path, hint=hint)
             expected = snapshot.columns.get(column, found)
             if not fits(found, expected):
                 raise incompatible(column, describe_type(found), describe_type(expected), self._path)
@@ -143,7 +148,8 @@ class FileTable(BaseTable):
         if not self.platform.put_if_absent(self._record_path(version), json.dumps(record).encode()):
             raise StaleSnapshotError
         self._publish(record)
-        self._sweep(commit)
+        with suppress(OSError, TidegateError):  # the load is in
+            self._sweep(commit)
         return version
 
     def _sweep(self, commit: Commit) -> None:
@@ -218,3 +224,11 @@ class FileTable(BaseTable):
             msg = f"{self._path} holds files that Tidegate did not write"
             hint = f"it holds {', '.join(names[:5])}; use another table name, or move them away"
             raise DestinationError(msg, code="TG402", where=self._path, hint=hint)
+
+
+def _can_be_recorded(dtype: pa.DataType) -> bool:
+    """Tell whether the type's name in a record is read back as a type that holds its values."""
+    try:
+        return fits(dtype, parse_data_type(describe_type(dtype)))
+    except MetadataError:
+        return False

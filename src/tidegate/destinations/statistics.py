@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +19,59 @@ INDEXED_COLUMNS = 32
 
 LONGEST_TEXT = 64
 """Characters of a text bound."""
+
+_LESS_THAN_A_MILLISECOND = timedelta(microseconds=999)
+_CUT_TEXT = 32
+"""Bytes of a text bound from which on another writer may have cut it: Spark cuts at 32 characters."""
+_EXACT_IN_DOUBLE = 2**53
+
+
+def safe_lower(bound: Any) -> Any:
+    """Return a lower bound of other writers, made no narrower than the values can be; None when it says nothing."""
+    match bound:
+        case float():
+            return math.nextafter(bound, -math.inf)
+        case datetime():
+            return _moved(bound, -_LESS_THAN_A_MILLISECOND)  # towards zero before 1970
+        case Decimal():
+            return bound if _is_exact(bound) else None
+        case _:
+            return bound
+
+
+def safe_upper(bound: Any) -> Any:
+    """Return an upper bound likewise.
+
+    >>> safe_upper(datetime(2024, 1, 1, 0, 0, 0, 123000))
+    datetime.datetime(2024, 1, 1, 0, 0, 0, 123999)
+    >>> safe_upper("x" * 40) is None
+    True
+    """
+    match bound:
+        case float():
+            return math.nextafter(bound, math.inf)
+        case datetime():
+            return _moved(bound, _LESS_THAN_A_MILLISECOND)
+        case Decimal():
+            return bound if _is_exact(bound) else None
+        case str():
+            return bound if len(bound.encode()) < _CUT_TEXT else None
+        case _:
+            return bound
+
+
+def _moved(bound: datetime, by: timedelta) -> datetime | None:
+    try:
+        return bound + by
+    except OverflowError:
+        return None
+
+
+def _is_exact(bound: Decimal) -> bool:
+    """Tell whether a bound, which JSON keeps as a double, can stand for no other value of its scale."""
+    exponent = bound.as_tuple().exponent
+    assert isinstance(exponent, int), "statistics are finite"  # noqa: S101
+    return abs(bound).scaleb(max(-exponent, 0)) < _EXACT_IN_DOUBLE and bound == bound.to_integral_value()
 
 
 def delta_statistics(path: str) -> str:

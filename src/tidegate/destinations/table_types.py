@@ -54,8 +54,12 @@ def fits(dtype: pa.DataType, into: pa.DataType) -> bool:
 
 
 def _integer_fits(dtype: pa.DataType, into: pa.DataType) -> bool:
+    is_signed = pa.types.is_signed_integer(dtype)
     if pa.types.is_integer(into):
-        return bool(dtype.bit_width <= into.bit_width)
+        if is_signed == pa.types.is_signed_integer(into):
+            return bool(dtype.bit_width <= into.bit_width)
+        return bool(not is_signed and dtype.bit_width < into.bit_width)
     if pa.types.is_decimal(into):
-        return bool(into.precision - into.scale >= len(str(2 ** (dtype.bit_width - 1))))
+        greatest = 2 ** (dtype.bit_width - is_signed)
+        return bool(into.precision - into.scale >= len(str(greatest)))
     return bool(pa.types.is_float64(into) and dtype.bit_width <= _EXACT_IN_DOUBLE)

@@ -9,18 +9,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tidegate.registry import PluginRegistry
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import narwhals as nw
     import pyarrow as pa
 
     from tidegate.engines.meter import Meter
+    from tidegate.errors import TidegateError
     from tidegate.expressions.sql import SqlExpression
+    from tidegate.models import DataFlow
 
     Frame = nw.LazyFrame[Any]
 
@@ -106,6 +107,20 @@ class TableFile(Protocol):
         """Partition column → value as text."""
 
 
+def partition_text(value: object) -> str | None:
+    """Return a partition value as text (Delta protocol, "Partition Value Serialization")."""
+    match value:
+        case None:
+            return None
+        case bool():
+            return str(value).lower()
+        case datetime():
+            value = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+            return value.isoformat(sep=" ", timespec="microseconds" if value.microsecond else "seconds")
+        case _:
+            return str(value)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
     """What a write left behind."""
@@ -123,6 +138,31 @@ class BaseEngine(ABC):
     """An engine. One instance serves all threads of a run."""
 
     name: str
+
+    @abstractmethod
+    def inspect(self, path: str, file_format: FileFormat, options: Mapping[str, Any]) -> dict[str, pa.DataType]:
+        """Return the columns of one file with their types; inferred ones for text formats.
+
+        Raises:
+            SourceError: the file cannot be read as this format (TG204), or holds nothing (TG202).
+        """
+
+    @abstractmethod
+    def locate(
+        self, error: Exception, scan: FileScan, types: Mapping[str, pa.DataType], flow: DataFlow
+    ) -> TidegateError:
+        """Return the failure of a scan with the file, row and column that it comes from, where they can be found.
+
+        Args:
+            error: What the engine raised.
+            scan: The scan that failed.
+            types: The types that its columns should have in the end.
+            flow: The dataflow, for the formats that its schema hints declare.
+        """
+
+    @abstractmethod
+    def translate(self, error: Exception) -> TidegateError:
+        """Return a failure of the engine, or of the file system below it, as one of ours."""
 
     @abstractmethod
     def scan(self, scan: FileScan) -> Frame:
@@ -209,6 +249,17 @@ class BaseEngine(ABC):
             old: Keys and columns to keep; of several rows with one key any may serve.
             keys: Columns that identify a row, compared NULL-safe.
             columns: Columns to keep; those that the batch lacks are NULL for rows without a match.
+        """
+
+    @abstractmethod
+    def outranked(self, batch: Frame, old: Frame, keys: Sequence[str], order: Sequence[str]) -> Frame:
+        """Return the keys of those rows of the batch that a row of `old` with the same key outranks.
+
+        Args:
+            batch: Rows with unique keys.
+            old: Keys and order columns of rows that are there already.
+            keys: Columns that identify a row, compared NULL-safe.
+            order: Columns compared one after the other; NULL (and NaN) is less than any value; of ties the batch wins.
         """
 
 

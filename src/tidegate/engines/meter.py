@@ -53,6 +53,9 @@ class Reading:
     """What the meter found."""
 
     rows: int
+    """Rows that are new."""
+    recognised: int
+    """Rows that an earlier load took already, and that were left out."""
     watermark: Mapping[str, Value]
     seen: SeenRows
 
@@ -70,6 +73,7 @@ class Meter:
         self._progress = progress
         self._lock = threading.Lock()
         self._rows = 0
+        self._recognised = 0
         self._watermark: dict[str, Value] = {}
         self._remembered: list[pl.DataFrame] = []
         """Watermark columns and hash of rows that the next read may meet again; never whole rows, which hold memory."""
@@ -117,7 +121,8 @@ class Meter:
             SourceError: more rows share the newest watermark than an append can remember (TG211).
         """
         watermark = self._reached()
-        return Reading(rows=self._rows, watermark=watermark, seen=self._seen(watermark) if self._tracks else SeenRows())
+        seen = self._seen(watermark) if self._tracks else SeenRows()
+        return Reading(rows=self._rows, recognised=self._recognised, watermark=watermark, seen=seen)
 
     def _unrecognised(self, rows: pl.DataFrame) -> pl.DataFrame:
         candidates = rows.select(~self._is_ahead(rows.schema)).to_series()
@@ -128,6 +133,7 @@ class Meter:
         for index, number in zip(positions, row_hashes(rows.filter(candidates), self._recognised_by), strict=True):
             if self._to_recognise[number] > 0:
                 self._to_recognise[number] -= 1
+                self._recognised += 1
                 keep[index] = False
         return rows.filter(pl.Series(keep))
 
@@ -187,37 +193,52 @@ class Meter:
         self._remembered, self._remembered_rows = [rows], rows.height
         if rows.height <= MOST_REMEMBERED_ROWS:
             return
-        if not self._cursor.must_remember:
-            self._remembered, self._remembered_rows, self._tracks = [], 0, False
-            return
+        if self._cursor.must_remember:
+            raise self._too_many()
+        self._remembered, self._remembered_rows, self._tracks = [], 0, False
+
+    def _too_many(self) -> SourceError:
         names = ", ".join(self._cursor.columns)
         msg = (
             f"more than {MOST_REMEMBERED_ROWS:,} rows share the newest value of {names}, or have none: an append could "
             "not tell them from rows that arrive later with the same value"
         )
         hint = "use a finer watermark, or merge_upsert with merge_keys, or no watermark: each file is then loaded once"
-        raise SourceError(msg, {"columns": list(self._cursor.columns)}, code="TG211", hint=hint)
+        return SourceError(msg, {"columns": list(self._cursor.columns)}, code="TG211", hint=hint)
 
     def _seen(self, watermark: Mapping[str, Value]) -> SeenRows:
         floors = self._floors()
-        generations = [
+        kept = [
             generation
             for generation in self._cursor.seen.generations
             if not generation.up_to
             or any(reaches(value, floors[column]) for column, value in generation.up_to.items() if column in floors)
         ]
-        hashed = self._recognised_by if generations else self._cursor.hashed_columns
+        hashed = self._recognised_by if kept else self._cursor.hashed_columns
         since = {column: self._remembered_since(column, floor) for column, floor in floors.items()}
-        if self._remembered:
-            rows = pl.concat(self._remembered)
-            rows = rows.filter(self._must_be_remembered(rows.schema))
-            unknown = rows.select(
-                pl.all_horizontal([comparable(c, rows.schema[c]).is_null() for c in self._cursor.columns])
-            ).to_series()
-            for part, up_to in ((rows.filter(~unknown), watermark), (rows.filter(unknown), {})):
-                if part.height:
-                    generations.append(Generation(up_to=up_to, hashes=Counter(part[self._hashed_by[hashed]].to_list())))
+        known, unknown = self._remembered_now(self._hashed_by[hashed])
+        for generation in kept:
+            if not generation.up_to:
+                unknown.update(generation.hashes)  # kept for good, and so in one
+        if known.total() + unknown.total() > MOST_REMEMBERED_ROWS:
+            if self._cursor.must_remember:
+                raise self._too_many()
+            return SeenRows()
+        generations = [generation for generation in kept if generation.up_to]
+        generations += [
+            Generation(up_to=up_to, hashes=hashes) for up_to, hashes in ((watermark, known), ({}, unknown)) if hashes
+        ]
         return SeenRows(columns=hashed if generations else (), generations=tuple(generations), since=since)
+
+    def _remembered_now(self, hash_column: str) -> tuple[Counter[int], Counter[int]]:
+        """Return the hashes of this read's rows that the next may meet: those with a watermark, and those without."""
+        if not self._remembered:
+            return Counter(), Counter()
+        rows = pl.concat(self._remembered)
+        rows = rows.filter(self._must_be_remembered(rows.schema))
+        is_unknown = pl.all_horizontal([comparable(name, rows.schema[name]).is_null() for name in self._cursor.columns])
+        known, unknown = (rows.filter(part)[hash_column].to_list() for part in (~is_unknown, is_unknown))
+        return Counter(known), Counter(unknown)
 
     def _remembered_since(self, column: str, floor: Value) -> Value:
         """Return from which value on all rows are remembered: a lag that grew reaches no rows of earlier loads."""
@@ -226,14 +247,14 @@ class Meter:
 
 
 def comparable(column: str, dtype: pl.DataType) -> pl.Expr:
-    """Return the column as watermarks compare it: times to the microsecond, zoned ones in UTC, NaN as NULL."""
+    """Return the column as watermarks compare it: times to the microsecond and in UTC, NaN and infinity as NULL."""
     value = pl.col(column)
     match dtype:
         case pl.Datetime(time_unit=unit, time_zone=zone):
             value = value if unit == "us" else value.dt.cast_time_unit("us")
             return value if zone in {None, "UTC"} else value.dt.convert_time_zone("UTC")
         case pl.Float32() | pl.Float64():
-            return value.fill_nan(None)
+            return pl.when(value.is_finite()).then(value)
         case _:
             return value
 

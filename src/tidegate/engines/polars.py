@@ -10,16 +10,20 @@ import narwhals as nw
 import polars as pl
 
 from tidegate.engines.base import BaseEngine, ColumnCast, FileGroup, FileScan, FileTarget, Written
+from tidegate.engines.polars_errors import locate, translate, without_panic
 from tidegate.engines.polars_files import PATH, partition_literal, read_group, write_files
+from tidegate.engines.polars_inspection import inspect_file
 from tidegate.engines.polars_types import arrow_schema, cast_expression, polars_type
 from tidegate.expressions.sql import bind, render_polars
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tidegate.engines.base import Frame, TableFile
+    from tidegate.engines.base import FileFormat, Frame, TableFile
     from tidegate.engines.meter import Meter
+    from tidegate.errors import TidegateError
     from tidegate.expressions.sql import SqlExpression
+    from tidegate.models import DataFlow
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ROW = "__tidegate_row"
@@ -37,6 +41,22 @@ class PolarsEngine(BaseEngine):
 
     name = "polars"
 
+    @without_panic
+    def inspect(self, path: str, file_format: FileFormat, options: Mapping[str, Any]) -> dict[str, pa.DataType]:
+        """Return the columns of one file with their types; inferred ones for text formats."""
+        return inspect_file(path, file_format, options)
+
+    def locate(
+        self, error: Exception, scan: FileScan, types: Mapping[str, pa.DataType], flow: DataFlow
+    ) -> TidegateError:
+        """Return the failure of a scan with its place; the files are read again for it, after failures of values."""
+        return locate(error, scan, types, flow)
+
+    def translate(self, error: Exception) -> TidegateError:
+        """Return a failure of Polars, or of the file system below it, as one of ours."""
+        return translate(error)
+
+    @without_panic
     def scan(self, scan: FileScan) -> Frame:
         """Return the union of the files, in the scan's columns and types."""
         frames = [self._scan_group(group, scan) for group in scan.groups]
@@ -63,10 +83,12 @@ class PolarsEngine(BaseEngine):
         ]
         return frame.with_columns(from_file + widened).drop(PATH, strict=False)
 
+    @without_panic
     def schema(self, frame: Frame) -> dict[str, pa.DataType]:
         """Return the columns of a frame with their types, in order."""
         return arrow_schema(frame.to_native().collect_schema())
 
+    @without_panic
     def cast(self, frame: Frame, casts: Mapping[str, ColumnCast]) -> Frame:
         """Return the frame with columns converted. The conversion is strict."""
         lazy: pl.LazyFrame = frame.to_native()
@@ -75,6 +97,7 @@ class PolarsEngine(BaseEngine):
             lazy.with_columns(cast_expression(column, schema[column], cast) for column, cast in casts.items())
         )
 
+    @without_panic
     def with_columns(self, frame: Frame, expressions: Mapping[str, SqlExpression]) -> Frame:
         """Return the frame with columns computed by expressions over its columns."""
         lazy: pl.LazyFrame = frame.to_native()
@@ -87,11 +110,13 @@ class PolarsEngine(BaseEngine):
         lazy: pl.LazyFrame = frame.to_native()
         return nw.from_native(lazy.with_columns(_constant(value).alias(column) for column, value in values.items()))
 
+    @without_panic
     def where(self, frame: Frame, condition: SqlExpression) -> Frame:
         """Return the rows that meet the condition; NULL does not."""
         lazy: pl.LazyFrame = frame.to_native()
         return nw.from_native(lazy.filter(_expression(condition, self.schema(frame))))
 
+    @without_panic
     def metered(self, frame: Frame, meter: Meter) -> Frame:
         """Return the rows past the meter's position, and let the meter see each of them once."""
         lazy: pl.LazyFrame = frame.to_native()
@@ -101,6 +126,7 @@ class PolarsEngine(BaseEngine):
         metered: pl.LazyFrame = lazy.map_batches(meter, streamable=True, validate_output_schema=False)
         return nw.from_native(metered)
 
+    @without_panic
     def latest(self, frame: Frame, keys: Sequence[str], order: Sequence[str], *, by_rank: bool, scratch: str) -> Frame:
         """Return per key the latest row, found over the narrow columns and fetched by row number."""
         target = FileTarget(folder=scratch, prefix="latest", compression="lz4")
@@ -121,10 +147,12 @@ class PolarsEngine(BaseEngine):
             winners = winners.group_by(on).agg(pl.col(_ROW).max())
         return nw.from_native(staged.join(winners.select(_ROW), on=_ROW, how="semi").drop(_ROW))
 
+    @without_panic
     def write(self, frame: Frame, target: FileTarget) -> Written:
         """Run the frame and write its rows as files; no file for no rows."""
         return write_files(frame.to_native(), target)
 
+    @without_panic
     def read_table(
         self, files: Sequence[TableFile], columns: Mapping[str, pa.DataType], *, path_column: str | None = None
     ) -> Frame:
@@ -153,6 +181,7 @@ class PolarsEngine(BaseEngine):
             return nw.from_native(pl.LazyFrame(schema={**types, **({path_column: pl.String} if path_column else {})}))
         return nw.from_native(pl.concat([frame.select(wanted) for frame in frames]))
 
+    @without_panic
     def key_ranges(self, frame: Frame, keys: Sequence[str]) -> dict[str, tuple[Any, Any] | None]:
         """Return smallest and greatest value of each key; None where a key is NULL or NaN somewhere."""
         lazy: pl.LazyFrame = frame.to_native()
@@ -173,6 +202,7 @@ class PolarsEngine(BaseEngine):
             for index, key in enumerate(keys)
         }
 
+    @without_panic
     def repeated_key(self, frame: Frame, keys: Sequence[str]) -> tuple[Any, ...] | None:
         """Return one key that occurs more than once (NULL equals NULL), or None."""
         lazy: pl.LazyFrame = frame.to_native()
@@ -180,6 +210,7 @@ class PolarsEngine(BaseEngine):
         rows = repeated.collect(engine="streaming").rows()
         return rows[0] if rows else None
 
+    @without_panic
     def distinct(self, frame: Frame, column: str) -> list[Any]:
         """Return the distinct values of a column."""
         lazy: pl.LazyFrame = frame.to_native()
@@ -193,6 +224,7 @@ class PolarsEngine(BaseEngine):
         """Return the rows of `frame` whose key does not occur in `batch` (NULL equals NULL)."""
         return _joined(frame, batch, keys, "anti")
 
+    @without_panic
     def keeping(self, batch: Frame, old: Frame, keys: Sequence[str], columns: Sequence[str]) -> Frame:
         """Return the batch with `columns` taken from the row of `old` with the same key, where there is one."""
         left: pl.LazyFrame = batch.to_native()
@@ -206,6 +238,29 @@ class PolarsEngine(BaseEngine):
             for column in columns
         ]
         return nw.from_native(joined.with_columns(values).drop(list(kept.values())))
+
+    def outranked(self, batch: Frame, old: Frame, keys: Sequence[str], order: Sequence[str]) -> Frame:
+        """Return the keys of those rows of the batch that a row of `old` with the same key outranks."""
+        left: pl.LazyFrame = batch.to_native()
+        right: pl.LazyFrame = old.to_native()
+        schema = left.collect_schema()
+        ranks = [pl.col(name).fill_nan(None) if schema[name].is_float() else pl.col(name) for name in order]
+        ours = [rank.alias(f"__tidegate_ours_{index}") for index, rank in enumerate(ranks)]
+        theirs = [rank.alias(f"__tidegate_theirs_{index}") for index, rank in enumerate(ranks)]
+        pairs = left.select(*keys, *ours).join(
+            right.select(*keys, *theirs), on=list(keys), how="inner", nulls_equal=True
+        )
+        return nw.from_native(pairs.filter(_outranks(len(ranks))).select(keys))
+
+
+def _outranks(columns: int) -> pl.Expr:
+    """Return whether `__tidegate_theirs_*` are greater than `__tidegate_ours_*`, one after the other; NULL is least."""
+    outranks = pl.lit(value=False)
+    for index in reversed(range(columns)):
+        ours, theirs = pl.col(f"__tidegate_ours_{index}"), pl.col(f"__tidegate_theirs_{index}")
+        greater = theirs.is_not_null() & (ours.is_null() | (theirs > ours))
+        outranks = greater | (theirs.eq_missing(ours) & outranks)
+    return outranks
 
 
 def _expression(expression: SqlExpression, types: Mapping[str, pa.DataType]) -> pl.Expr:

@@ -7,13 +7,13 @@ the place is found.
 from __future__ import annotations
 
 import csv
+import functools
 import gzip
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import polars as pl
 import pyarrow as pa
@@ -21,24 +21,53 @@ import pyarrow as pa
 from tidegate.engines.base import ColumnCast, FileGroup, FileScan
 from tidegate.engines.polars_files import csv_options, read_group
 from tidegate.engines.polars_types import cast_expression
-from tidegate.errors import DestinationError, EngineError, SourceError, TidegateError
+from tidegate.errors import DestinationError, EngineError, PlaceUnavailableError, SourceError, TidegateError
 from tidegate.expressions.data_type import describe_type
 
 if TYPE_CHECKING:
     from tidegate.models import DataFlow
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _ROW = "__tidegate_row"
+_LINES_AT_ONCE = 10_000
+_OF_VALUES = (
+    pl.exceptions.ComputeError,
+    pl.exceptions.InvalidOperationError,
+    pl.exceptions.SchemaError,
+    pl.exceptions.ShapeError,
+    pl.exceptions.PanicException,
+)
+"""Failures that a value of the source can cause."""
+_OF_THE_SYSTEM = re.compile(r"\(os error \d+\)")
+_NAMED_COLUMN = re.compile(r"column:? [`'\"]([^`'\"]+)[`'\"]")
 _HALF_CHARACTER = re.compile("[\udc80-\udcff]")
 """What Python reads bytes as that are not UTF-8 (`surrogateescape`)."""
 
 
-def translate(error: Exception) -> TidegateError:
+def without_panic(method: Callable[P, T]) -> Callable[P, T]:
+    """Let a panic of Polars, which no `except Exception` would catch, leave the method as an error of ours."""
+
+    @functools.wraps(method)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(*args, **kwargs)
+        except pl.exceptions.PanicException as panic:
+            raise translate(panic) from panic
+
+    return guarded
+
+
+def translate(error: BaseException) -> TidegateError:
     """Return a failure of Polars or of the file system as one of ours, without looking for its place."""
     if isinstance(error, TidegateError):
         return error
     cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if isinstance(error, FileNotFoundError):
         return SourceError(f"a file is gone: {cause}", code="TG201", hint="it was there when the read was planned")
+    if isinstance(error, TimeoutError | ConnectionError):
+        return PlaceUnavailableError(cause, hint="run again; if it lasts, check that the place can be reached")
     if isinstance(error, OSError):
         hint = "check that the folder exists, that this user may write to it, and that the disk has room"
         return DestinationError(f"cannot write: {cause}", code="TG401", hint=hint)
@@ -56,15 +85,26 @@ def locate(error: Exception, scan: FileScan, types: Mapping[str, pa.DataType], f
         types: The types that its columns should have in the end.
         flow: The dataflow, for the formats that its schema hints declare.
     """
-    if isinstance(error, TidegateError):
-        return error
-    casts = _casts(types, flow)
+    cause = error.__cause__ if isinstance(error, EngineError) and error.__cause__ else error
+    if not isinstance(cause, _OF_VALUES) or _OF_THE_SYSTEM.search(str(cause)):
+        return translate(error)
+    casts = _suspects(_casts(types, flow), str(cause), flow)
     for group in scan.groups:
         for path in group.paths:
-            found = _look(path, group, casts)
+            try:
+                found = _look(path, group, casts)
+            except (OSError, ValueError, EOFError, pl.exceptions.PolarsError):
+                continue  # what cannot be read again tells nothing
             if found is not None:
                 return found
     return translate(error)
+
+
+def _suspects(casts: Mapping[str, ColumnCast], cause: str, flow: DataFlow) -> Mapping[str, ColumnCast]:
+    """Return the conversions that may have failed: of the column that Polars names, else of all not dropped."""
+    named = {name: casts[name] for name in _NAMED_COLUMN.findall(cause) if name in casts}
+    dropped = {column.lower() for column in flow.transform.drop_columns}
+    return named or {column: cast for column, cast in casts.items() if column.lower() not in dropped}
 
 
 def _casts(types: Mapping[str, pa.DataType], flow: DataFlow) -> dict[str, ColumnCast]:
@@ -83,18 +123,19 @@ def _look(path: str, group: FileGroup, casts: Mapping[str, ColumnCast]) -> Sourc
         case "csv":
             text = _all_text(path, group)
             return _ragged_row(path, group) or _bad_value(path, text, casts) or _padded_number(path, text, group)
+        case "jsonl" if path.endswith(".zst"):
+            return None  # only Polars reads it
         case "jsonl":
-            return _bad_line(path) or _bad_value(path, _json_text(path, group), casts)
+            bad_values = (_bad_value(path, lines, casts) for lines in _json_text(path, group))
+            return _bad_line(path) or next(filter(None, bad_values), None)
         case "parquet":
             return _bad_footer(path) or _bad_value(path, _native(path, group), casts)
         case _:
             return _bad_value(path, _native(path, group), casts)
 
 
-def _bad_value(path: str, frame: pl.LazyFrame | None, casts: Mapping[str, ColumnCast]) -> SourceError | None:
+def _bad_value(path: str, frame: pl.LazyFrame, casts: Mapping[str, ColumnCast]) -> SourceError | None:
     """Return the error for the first value of a file that does not become its column's type."""
-    if frame is None:
-        return None
     schema = frame.collect_schema()
     first: tuple[int, str, object] | None = None
     for column, cast in casts.items():
@@ -132,15 +173,24 @@ def _all_text(path: str, group: FileGroup) -> pl.LazyFrame:
     return pl.scan_csv(path, schema=schema, glob=False, **options).with_row_index(_ROW, offset=1)
 
 
-def _json_text(path: str, group: FileGroup) -> pl.LazyFrame | None:
-    rows = []
-    with Path(path).open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                record = json.loads(line)
-                texts = {name: _text(record.get(name)) for name in group.columns}
-                rows.append({_ROW: number, **texts})
-    return pl.LazyFrame(rows, schema={_ROW: pl.Int64, **dict.fromkeys(group.columns, pl.String)})
+def _json_text(path: str, group: FileGroup) -> Iterator[pl.LazyFrame]:
+    """Yield the records as text, some at a time: the file may be larger than memory."""
+    schema = {_ROW: pl.Int64, **dict.fromkeys(group.columns, pl.String)}
+    with _opened(path) as lines:
+        numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+        while some := list(itertools.islice(numbered, _LINES_AT_ONCE)):
+            records = ((number, json.loads(line)) for number, line in some)
+            rows = [
+                {_ROW: number, **{name: _text(record.get(name)) for name in group.columns}}
+                for number, record in records
+            ]
+            yield pl.LazyFrame(rows, schema=schema)
+
+
+def _opened(path: str) -> IO[Any]:
+    """Open text as it is or as gzip; bytes that are not UTF-8 come as U+FFFD."""
+    open_text = gzip.open if path.endswith(".gz") else open
+    return open_text(path, "rt", encoding="utf-8", errors="replace")
 
 
 def _text(value: Any) -> str | None:
@@ -212,9 +262,7 @@ def _uncommented(lines: Iterator[str], prefix: str | None) -> Iterator[str]:
 
 
 def _bad_line(path: str) -> SourceError | None:
-    if path.endswith((".gz", ".zst")):
-        return None
-    with Path(path).open(encoding="utf-8", errors="replace") as lines:
+    with _opened(path) as lines:
         for number, line in enumerate(lines, 1):
             try:
                 record = json.loads(line) if line.strip() else {}

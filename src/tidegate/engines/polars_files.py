@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import polars as pl
 
-from tidegate.engines.base import FileGroup, FileTarget, Written, WrittenFile
+from tidegate.engines.base import FileGroup, FileTarget, Written, WrittenFile, partition_text
 from tidegate.engines.polars_types import polars_type
 
 if TYPE_CHECKING:
@@ -192,22 +192,8 @@ def _unlinked(path: Path) -> bool:
     return True
 
 
-def partition_text(value: object) -> str | None:
-    """Return a partition value as text (Delta protocol, "Partition Value Serialization")."""
-    match value:
-        case None:
-            return None
-        case bool():
-            return str(value).lower()
-        case datetime():
-            value = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
-            return value.isoformat(sep=" ", timespec="microseconds" if value.microsecond else "seconds")
-        case _:
-            return str(value)
-
-
 def partition_literal(text: str | None, dtype: pl.DataType) -> pl.Expr:
-    """Return the value that :func:`partition_text` wrote."""
+    """Return the value that :func:`~tidegate.engines.base.partition_text` wrote."""
     if text is None:
         return pl.lit(None, dtype=dtype)
     literal = pl.lit(text)
@@ -225,21 +211,3 @@ def partition_literal(text: str | None, dtype: pl.DataType) -> pl.Expr:
 
 def _folder(text: str | None) -> str:
     return NULL_PARTITION if text is None else quote(text, safe=" ")
-
-
-def inspected_csv(path: str, options: Mapping[str, Any]) -> pl.Schema:
-    """Return the columns of a CSV file, with types inferred from its first rows."""
-    length = options.get("infer_schema_length", 10_000)
-    scan = pl.scan_csv(path, infer_schema_length=length, glob=False, **csv_options(options))
-    schema = scan.collect_schema()
-    if all(isinstance(dtype, pl.String) for dtype in schema.values()) and scan.head(1).collect().is_empty():
-        return pl.Schema(dict.fromkeys(schema, pl.Null()))  # a header alone says nothing about types
-    return schema
-
-
-def inspected_json(path: str, options: Mapping[str, Any], *, lines: bool) -> pl.Schema:
-    """Return the columns of a JSON file, with types inferred from all of it unless told otherwise."""
-    length = options.get("infer_schema_length")
-    if lines:
-        return pl.scan_ndjson(path, infer_schema_length=length).collect_schema()
-    return pl.read_json(path, infer_schema_length=length).schema

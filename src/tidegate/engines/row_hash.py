@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
 
 import polars as pl
 
@@ -48,4 +50,26 @@ def _canonical(dtype: pl.DataType | None, column: str) -> pl.Expr:
 
 
 def _as_json(value: object) -> str:
-    return json.dumps(value.to_list() if isinstance(value, pl.Series) else value, default=str, sort_keys=True)
+    return json.dumps(_plain(value), sort_keys=True)
+
+
+def _plain(value: object) -> object:
+    """Return a nested value without what is only its type: a field that is NULL is one that is not there."""
+    match value:
+        case pl.Series():
+            return [_plain(item) for item in value.to_list()]
+        case list():
+            return [_plain(item) for item in value]
+        case dict():
+            return {name: _plain(item) for name, item in value.items() if item is not None}
+        case Decimal():
+            text = f"{value:f}"
+            return text.rstrip("0").rstrip(".") if "." in text else text
+        case datetime(tzinfo=zone) if zone is not None:
+            return str(value.astimezone(UTC))
+        case bytes():
+            return value.hex()
+        case None | bool() | int() | float() | str():
+            return value
+        case _:
+            return str(value)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from tidegate.engines import BaseEngine, engine_registry
-from tidegate.engines.polars_errors import translate
 from tidegate.errors import ConfigurationError, TidegateError
 from tidegate.metadata import BaseMetadataProvider, FileMetadata
 from tidegate.models import ColumnCaseMode, DataFlow, RunConfig
@@ -129,7 +128,7 @@ class Driver:
             try:
                 plans.append((flow, planner.plan(self._secrets.resolved(flow))))
             except Exception as error:  # noqa: BLE001 - a plan that fails is what is planned
-                plans.append((flow, translate(error)))
+                plans.append((flow, self.engine.translate(error)))
         return plans
 
     def run(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tidegate.engines.polars_errors import translate
 from tidegate.errors import LeaseHeldError, TidegateError
 from tidegate.orchestration.explainer import explain
 from tidegate.orchestration.retry_handler import RetryHandler
@@ -87,7 +86,7 @@ class Run:
             )
             self._record(lease, report)
         except Exception as error:
-            raise translate(error) from error
+            raise self.runner.engine.translate(error) from error
         finally:
             self.heartbeat.remove(lease)
             with suppress(TidegateError):  # nothing is left to release after a success

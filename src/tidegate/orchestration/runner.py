@@ -15,7 +15,7 @@ from tidegate.destinations import Commit, LoadStrategy, strategy_registry
 from tidegate.destinations.commit import commit_change
 from tidegate.engines.base import ColumnCast
 from tidegate.engines.meter import Meter as RowMeter
-from tidegate.errors import WatermarkError
+from tidegate.errors import TidegateError, WatermarkError
 from tidegate.expressions.sql import parse_expression
 from tidegate.orchestration.planner import REPLACING_LOAD_TYPES
 from tidegate.orchestration.stages import (
@@ -33,6 +33,7 @@ from tidegate.orchestration.stages import (
 from tidegate.state.position import fingerprint
 from tidegate.transformers import TransformContext, transformer_registry
 from tidegate.transformers.column_names import final_names
+from tidegate.transformers.deduplicator import order_at_destination
 
 if TYPE_CHECKING:
     from tidegate.engines.base import BaseEngine, Frame, Written
@@ -159,7 +160,7 @@ class _Load:
 
     def clean_up(self) -> None:
         """Remove what is not part of a commit."""
-        with suppress(OSError):
+        with suppress(OSError, TidegateError):
             self._plan.table.platform.remove(self._scratch)
         if self._strategy is not None:
             with suppress(Exception):
@@ -191,7 +192,12 @@ class _Load:
         frame = self._engine.cast(self._frame, casts) if casts else self._frame
         keys = final_names(self._flow.destination.merge_keys, self._flow, self._context.column_name_mode, columns)
         self._strategy = strategy_registry.load(load_type)(
-            table=table, engine=self._engine, keys=tuple(keys), load_id=self._load_id, scratch=self._scratch
+            table=table,
+            engine=self._engine,
+            keys=tuple(keys),
+            load_id=self._load_id,
+            scratch=self._scratch,
+            order=order_at_destination(self._flow, self._context.column_name_mode, columns),
         )
         try:
             self._written = self._strategy.write(frame, snapshot)
@@ -201,6 +207,9 @@ class _Load:
         reading = self._meter.reading()
         self._position = self._plan.source.finish(self._read, self._opened, reading)
         self.outcome.rows_in, self.outcome.rows_out = reading.rows, self._written.rows
+        if reading.recognised:
+            known = "1 row was" if reading.recognised == 1 else f"{reading.recognised:,} rows were"
+            self.outcome.detail = "; ".join(filter(None, (self.outcome.detail, f"{known} loaded before")))
         self.outcome.bytes_written = self._written.size
         self._progress("committing", reading.rows, self._written.rows)
 
@@ -227,9 +236,6 @@ class _Load:
 
     def _commit_to_table(self, sequence: int) -> int:
         assert self._strategy is not None  # noqa: S101 - planned before the commit
-        if not self._runner.state.holds(self._lease):
-            msg = f"the lease of dataflow {self._flow.name!r} was taken over by another process; nothing was changed"
-            raise WatermarkError(msg, code="TG503", hint="the process that took it over goes on; run again later")
         commit = Commit(
             dataflow_id=self._flow.dataflow_id,
             name=self._flow.name,
@@ -241,9 +247,16 @@ class _Load:
             position=self._position,
         )
         with self._runner.locks.of(self._flow.destination.destination_key):
-            change, version = commit_change(self._plan.table, self._strategy, commit, self._plan.snapshot)
+            change, version = commit_change(
+                self._plan.table, self._strategy, commit, self._plan.snapshot, guard=self._refuse_without_lease
+            )
         self.outcome.rows_updated = change.rows_updated
         return version
+
+    def _refuse_without_lease(self) -> None:
+        if not self._runner.state.holds(self._lease):
+            msg = f"the lease of dataflow {self._flow.name!r} was taken over by another process; nothing was changed"
+            raise WatermarkError(msg, code="TG503", hint="the process that took it over goes on; run again later")
 
 
 def _spelled_as(frame: Frame, columns: Iterable[str], table_columns: Iterable[str]) -> Frame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import itertools
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -37,7 +39,10 @@ class BasePlatform(ABC):
 
     @abstractmethod
     def files_matching(self, pattern: str) -> list[FileInfo]:
-        """Return the files that a glob matches (``*``, ``?``, ``[]``, ``**``), sorted by path."""
+        """Return the files that a glob matches (``*``, ``?``, ``[]``, ``**``), sorted by path.
+
+        Names that start with ``.`` or ``_`` are hidden below the pattern's root.
+        """
 
     @abstractmethod
     def names_in(self, path: str) -> list[str]:
@@ -62,6 +67,16 @@ class BasePlatform(ABC):
     @abstractmethod
     def remove(self, path: str) -> None:
         """Remove a file or a folder with all below it; nothing happens when it does not exist."""
+
+
+def glob_root(pattern: str) -> str:
+    """Return the folder before a glob's first wildcard.
+
+    >>> glob_root("/in/orders/year=*/*.csv"), glob_root("/in/orders/2024-*.csv")
+    ('/in/orders', '/in/orders')
+    """
+    folders = itertools.takewhile(lambda part: not glob.has_magic(part), pattern.split("/"))
+    return "/".join(folders) or ("/" if pattern.startswith("/") else "")
 
 
 platform_registry: PluginRegistry[BasePlatform] = PluginRegistry("tidegate.platforms", BasePlatform)

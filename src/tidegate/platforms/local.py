@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import glob
+import fnmatch
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tidegate.errors import PlatformError
-from tidegate.platforms.base import BasePlatform, FileInfo
+from tidegate.errors import PlaceUnavailableError, PlatformError
+from tidegate.platforms.base import BasePlatform, FileInfo, glob_root
 
 
 class LocalPlatform(BasePlatform):
@@ -34,8 +34,9 @@ class LocalPlatform(BasePlatform):
     def files_matching(self, pattern: str) -> list[FileInfo]:
         """Return the files that a glob matches, sorted by path."""
         with _translated(pattern):
-            paths = glob.glob(pattern, recursive=True)
-            return [_info(path) for path in sorted(paths) if os.path.isfile(path)]
+            root = glob_root(pattern)
+            parts = [part for part in pattern.removeprefix(root).split("/") if part]
+            return [_info(path) for path in sorted(set(_matching(root, parts, ())))]
 
     def names_in(self, path: str) -> list[str]:
         """Return the names in a folder, sorted; none when the folder does not exist."""
@@ -87,16 +88,41 @@ class LocalPlatform(BasePlatform):
                 Path(path).unlink(missing_ok=True)
 
 
-def _walk(path: str) -> Iterator[FileInfo]:
-    with os.scandir(path) as entries:
-        for entry in entries:
-            if entry.name.startswith((".", "_")):
-                continue
-            if entry.is_dir():
-                yield from _walk(entry.path)
-            elif entry.is_file():
-                about = entry.stat()
-                yield FileInfo(path=entry.path, size=about.st_size, modified_ns=about.st_mtime_ns)
+def _walk(path: str, above: Sequence[os.stat_result] = ()) -> Iterator[FileInfo]:
+    """Yield the files below a folder that are not hidden; a link back to a folder above is not followed."""
+    here = os.stat(path)
+    if any(os.path.samestat(here, folder) for folder in above):
+        return
+    for entry in _visible(path):
+        if os.path.isdir(entry):
+            yield from _walk(entry, (*above, here))
+        elif os.path.isfile(entry):
+            yield _info(entry)
+
+
+def _matching(folder: str, parts: Sequence[str], above: Sequence[os.stat_result]) -> Iterator[str]:
+    """Yield the files below a folder whose names match the parts of a pattern; `**` is any number of folders."""
+    try:
+        here = os.stat(folder or ".")
+    except FileNotFoundError:
+        return
+    if any(os.path.samestat(here, other) for other in above):
+        return
+    part, *rest = parts
+    if part == "**" and rest:
+        yield from _matching(folder, rest, above)
+    for path in _visible(folder):
+        if not (part == "**" or fnmatch.fnmatch(os.path.basename(path), part)):
+            continue
+        if os.path.isdir(path):
+            if deeper := parts if part == "**" else rest:
+                yield from _matching(path, deeper, (*above, here))
+        elif not rest and os.path.isfile(path):
+            yield path
+
+
+def _visible(folder: str) -> list[str]:
+    return [os.path.join(folder, name) for name in os.listdir(folder or ".") if not name.startswith((".", "_"))]
 
 
 def _info(path: str) -> FileInfo:
@@ -108,6 +134,10 @@ def _info(path: str) -> FileInfo:
 def _translated(path: str) -> Iterator[None]:
     try:
         yield
+    except (TimeoutError, ConnectionError) as error:
+        hint = "run again; if it lasts, check that the place can be reached from this machine"
+        msg = f"{error.strerror or error}: {error.filename or path}"
+        raise PlaceUnavailableError(msg, {"path": path}, hint=hint) from error
     except OSError as error:
         msg = f"{error.strerror or error}: {error.filename or path}"
         hint = "check that the path is right and that this user may read and write it"

@@ -5,44 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import polars as pl
 import pyarrow as pa
 
 from tidegate.engines.base import FileFormat, FileGroup
-from tidegate.engines.polars_files import inspected_csv, inspected_json
-from tidegate.engines.polars_types import arrow_schema
 from tidegate.errors import SourceError
 from tidegate.expressions.data_type import describe_type
 
 Columns = dict[str, pa.DataType]
-
-
-def inspect_file(path: str, file_format: FileFormat, options: Mapping[str, Any]) -> Columns:
-    """Return the columns of one file with their types; inferred ones for text formats.
-
-    Raises:
-        SourceError: the file cannot be read as this format (TG204), or holds nothing (TG202).
-    """
-    try:
-        match file_format:
-            case "parquet":
-                schema: Mapping[str, pl.DataType] = pl.read_parquet_schema(path)
-            case "csv":
-                schema = inspected_csv(path, options)
-            case "json" | "jsonl":
-                schema = inspected_json(path, options, lines=file_format == "jsonl")
-    except pl.exceptions.NoDataError:
-        raise SourceError(f"the file is empty: {path}", {"file": path}, code="TG202", where=path) from None
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        cause = str(error).strip().splitlines()[0]
-        if cause == "could not infer data-type":
-            raise SourceError(f"the file holds no records: {path}", {"file": path}, code="TG202", where=path) from None
-        msg = f"the file cannot be read as {file_format}: {cause}"
-        hint = "is it complete? write files elsewhere and move them into place once they are"
-        raise SourceError(msg, {"file": path}, code="TG204", where=path, hint=hint) from error
-    if not schema:
-        raise SourceError(f"the file holds no records: {path}", {"file": path}, code="TG202", where=path)
-    return arrow_schema(schema)
 
 
 def check_columns(inspected: Mapping[str, Columns], known: Mapping[str, pa.DataType]) -> None:
@@ -67,9 +36,20 @@ def check_columns(inspected: Mapping[str, Columns], known: Mapping[str, pa.DataT
 
 
 def resolve_types(
-    inspected: Mapping[str, Columns], known: Mapping[str, pa.DataType], declared: Mapping[str, pa.DataType]
+    inspected: Mapping[str, Columns],
+    known: Mapping[str, pa.DataType],
+    declared: Mapping[str, pa.DataType],
+    *,
+    exact: bool = False,
 ) -> Columns:
     """Return the type of every column of the read: declared, else as in earlier loads, else found in the files.
+
+    Args:
+        inspected: The columns of each file.
+        known: The types of earlier loads.
+        declared: The types of schema hints.
+        exact: Whether the files tell their types themselves: long integers then become no floats, where those above
+            2^53 would run together. Types that were inferred from text may widen.
 
     Raises:
         SourceError: a column has types in two files that have nothing in common (TG203).
@@ -80,9 +60,14 @@ def resolve_types(
             if column in declared:
                 resolved[column] = declared[column]
             elif column in known:
+                if exact and _runs_together(found, known[column]):
+                    raise _clash(column, known[column], found, path)
                 resolved[column] = _kept(column, known[column], found, path)
             else:
-                resolved[column] = _common(column, resolved.get(column, found), found, path)
+                before = resolved.get(column, found)
+                if exact and (_runs_together(found, before) or _runs_together(before, found)):
+                    raise _clash(column, before, found, path)
+                resolved[column] = _common(column, before, found, path)
     # a column that is NULL throughout has no type of its own; text takes every later value
     return {column: _with_text_for_null(dtype) for column, dtype in resolved.items()}
 
@@ -159,6 +144,11 @@ def _cuts_off(known: pa.DataType, found: pa.DataType) -> bool:
     if pa.types.is_decimal(known):
         return bool(pa.types.is_floating(found) or (pa.types.is_decimal(found) and found.scale > known.scale))
     return False
+
+
+def _runs_together(dtype: pa.DataType, target: pa.DataType) -> bool:
+    """Tell whether different values may become one: integers of more than 32 bits as floats."""
+    return bool(pa.types.is_integer(dtype) and dtype.bit_width > 32 and pa.types.is_floating(target))  # noqa: PLR2004
 
 
 def _common(column: str, one: pa.DataType, other: pa.DataType, path: str) -> pa.DataType:

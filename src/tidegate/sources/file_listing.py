@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from tidegate.errors import SourceError
 from tidegate.platforms import BasePlatform, FileInfo
+from tidegate.platforms.base import glob_root
 from tidegate.state import Position
 from tidegate.state.position import fingerprint
 from tidegate.state.watermark import Value
@@ -39,11 +40,22 @@ class Selection:
     """Parquet files whose statistics lie before the position."""
     changed: tuple[FileInfo, ...] = ()
     """Files to read that were read before, and have changed since."""
+    moved: tuple[FileInfo, ...] = ()
+    """Files with the size and modification time of one that was read, when no file is known by its path."""
 
     @property
     def skipped(self) -> int:
         """How many files are not read."""
         return self.unchanged + len(self.older_by_name) + len(self.older_by_statistics)
+
+
+def source_root(platform: BasePlatform, path: str) -> str:
+    """Return the folder below which the files that `path` names have their names: it may move, and they stay known."""
+    if platform.is_folder(path):
+        return path
+    if glob.has_magic(path) and not platform.file(path):
+        return glob_root(path)
+    return path.rpartition("/")[0]
 
 
 def list_files(platform: BasePlatform, path: str, file_format: str) -> list[FileInfo]:
@@ -81,9 +93,13 @@ def _few(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (" ..." if len(names) > most else "")
 
 
-def seen_as(file: FileInfo) -> tuple[int, int]:
-    """Return the fingerprints under which a position remembers a file: its path, and its stamp."""
-    return fingerprint(file.path), fingerprint(file.size, file.modified_ns)
+def seen_as(file: FileInfo, root: str) -> tuple[int, int]:
+    """Return the fingerprints under which a position remembers a file: its path below `root`, and its stamp."""
+    return fingerprint(_below(file.path, root)), fingerprint(file.size, file.modified_ns)
+
+
+def _below(path: str, root: str) -> str:
+    return "/".join(part for part in path.removeprefix(root).split("/") if part not in {"", "."})
 
 
 def partition_values(path: str, root: str) -> dict[str, str | None]:
@@ -94,7 +110,13 @@ def partition_values(path: str, root: str) -> dict[str, str | None]:
 
 
 def select_files(
-    files: Sequence[FileInfo], position: Position, starts: Mapping[str, Value], root: str | None, file_format: str
+    files: Sequence[FileInfo],
+    position: Position,
+    starts: Mapping[str, Value],
+    root: str,
+    file_format: str,
+    *,
+    has_partitions: bool = False,
 ) -> Selection:
     """Sort files into those that may hold something new and those that show they hold nothing.
 
@@ -102,15 +124,21 @@ def select_files(
         files: All files of the source.
         position: What was read before.
         starts: Watermark column → value from which rows may be new; empty when rows have no watermark.
-        root: The source's folder, below which folders are partitions; None when they are only folders.
+        root: The source's folder.
         file_format: The files' format.
+        has_partitions: Whether folders below the root are hive partitions.
     """
     read, changed, by_name, by_statistics, unchanged = [], [], [], [], 0
+    stamps = set(position.seen_files.values())
+    known_stamps, known_paths = [], 0
     for file in files:
-        path, stamp = seen_as(file)
+        path, stamp = seen_as(file, root)
+        known_paths += path in position.seen_files
+        if stamp in stamps:
+            known_stamps.append(file)
         if position.seen_files.get(path) == stamp:
             unchanged += 1
-        elif starts and root is not None and _partition_is_older(partition_values(file.path, root), starts):
+        elif starts and has_partitions and _partition_is_older(partition_values(file.path, root), starts):
             by_name.append(file)
         elif starts and file_format == "parquet" and _statistics_are_older(file.path, starts):
             by_statistics.append(file)
@@ -124,6 +152,7 @@ def select_files(
         older_by_name=tuple(by_name),
         older_by_statistics=tuple(by_statistics),
         changed=tuple(changed),
+        moved=() if known_paths else tuple(known_stamps),
     )
 
 
@@ -160,10 +189,12 @@ def _older(value: Any, start: Value) -> bool:
 
 def _statistics_are_older(path: str, starts: Mapping[str, Value]) -> bool:
     """Tell whether the footer proves that every watermark column is set and before the start, in all row groups."""
-    if any(isinstance(start, float) for start in starts.values()):
-        return False  # NaN is no watermark, and in no statistics
     return all(
-        bool(ranges) and all(nulls == 0 and _older(_zoned(top, start), start) for top, nulls in ranges)
+        bool(ranges)
+        # floats prove nothing: NaN and infinity are no watermarks, and in no statistics or below any start
+        and all(
+            nulls == 0 and not isinstance(top, float) and _older(_zoned(top, start), start) for top, nulls in ranges
+        )
         for column, start in starts.items()
         for ranges in [list(_column_ranges(path, column))]
     )

@@ -19,13 +19,20 @@ from tidegate.engines.base import (
     FileScan,
 )
 from tidegate.engines.meter import Cursor
-from tidegate.engines.polars_errors import locate
 from tidegate.errors import ConfigurationError, SourceError
 from tidegate.expressions.data_type import describe_type, parse_data_type
 from tidegate.models.options import READ_OPTIONS, checked_options
 from tidegate.sources.base import BaseSource, OpenRead, ReadPlan
-from tidegate.sources.file_columns import Columns, check_columns, group_files, inspect_file, resolve_types
-from tidegate.sources.file_listing import Selection, list_files, partition_values, seen_as, select_files
+from tidegate.sources.file_columns import Columns, check_columns, group_files, resolve_types
+from tidegate.sources.file_listing import (
+    Selection,
+    list_files,
+    partition_values,
+    seen_as,
+    select_files,
+    source_root,
+)
+from tidegate.sources.partitions import known_partition_value, partition_type
 from tidegate.sources.watermark_columns import check_watermark, row_watermark
 from tidegate.state import Position
 
@@ -42,14 +49,18 @@ class FileReadPlan(ReadPlan):
     """A read of files, fixed before it starts: files that come later are read the next time."""
 
     root: str
+    """The folder below which files are known by their paths, and folders may be partitions."""
     format: FileFormat
     selection: Selection
+    inspects_all: bool = False
+    """Whether types are inferred from all of each file, which then is read twice."""
 
     def describe(self) -> dict[str, Any]:
         """Return what the plan prints, as label → value."""
         chosen = self.selection
         return {
             **ReadPlan.describe(self),
+            "read": f"{self.place} (inspects all of each file)" if self.inspects_all else self.place,
             "format": self.format,
             "files": len(chosen.read),
             "bytes": sum(file.size for file in chosen.read),
@@ -62,9 +73,10 @@ class FileReadPlan(ReadPlan):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenFileRead(OpenRead):
-    """An open read of files; keeps the scan, to find the place of a failure."""
+    """An open read of files; keeps the scan and its engine, to find the place of a failure."""
 
     scan: FileScan
+    engine: BaseEngine
 
 
 class FileSource(BaseSource):
@@ -77,7 +89,7 @@ class FileSource(BaseSource):
             msg = f"connection {self.flow.source.connection_name!r} has no base_path"
             raise ConfigurationError(msg, code="TG119", hint="add configure.base_path to the connection")
         file_format = cast("FileFormat", self.flow.source.connection.format)  # type: ignore[union-attr]
-        root = path if self.platform.is_folder(path) else path.rpartition("/")[0]
+        root = source_root(self.platform, path)
         has_partitions = self.flow.source.connection.settings.use_hive_partitioning  # type: ignore[union-attr]
         files = list_files(self.platform, path, file_format)
         cursor = self._cursor(position, position.columns)
@@ -87,8 +99,8 @@ class FileSource(BaseSource):
         else:
             starts = {column: start for column in cursor.columns if (start := cursor.start(column)) is not None}
             all_starts = starts if len(starts) == len(cursor.columns) else {}
-            selection = select_files(files, position, all_starts, root if has_partitions else None, file_format)
-            self._refuse_changed(selection, cursor, position)
+            selection = select_files(files, position, all_starts, root, file_format, has_partitions=has_partitions)
+            self._refuse_doubling(selection, cursor, position)
         if not files and (everything or not position):
             hint = "put a file there, or correct the path; hidden files (`_`, `.`) are not read"
             raise SourceError(f"no {file_format} files at {path}", {"file": path}, code="TG201", hint=hint)
@@ -97,17 +109,18 @@ class FileSource(BaseSource):
             position=Position() if everything else position,
             starts=starts,
             nothing_new=None if selection.read else "nothing new",
-            notes=(*_notes(selection), *_text_notes(cursor.columns, position, file_format)),
+            notes=(*self._late_notes(selection), *_text_notes(cursor.columns, position, file_format)),
             root=root,
             format=file_format,
             selection=selection,
+            inspects_all=bool(selection.read) and self._inspects_all(file_format),
         )
 
     def open(self, plan: ReadPlan, engine: BaseEngine) -> OpenFileRead:
         """Look at the files' columns, settle the types, and return the frame."""
         assert isinstance(plan, FileReadPlan)  # noqa: S101 - a source opens its own plans
         options = self._options(plan.format)
-        inspected = {file.path: inspect_file(file.path, plan.format, options) for file in plan.selection.read}
+        inspected = {file.path: engine.inspect(file.path, plan.format, options) for file in plan.selection.read}
         known = {
             column: parse_data_type(text)
             for column, text in plan.position.columns.items()
@@ -116,7 +129,7 @@ class FileSource(BaseSource):
         per_file, per_file_types = self._per_file(plan, options, known)
         known_in_files = {column: dtype for column, dtype in known.items() if column not in per_file}
         check_columns(inspected, known_in_files)
-        types = resolve_types(inspected, known_in_files, self._declared(inspected))
+        types = resolve_types(inspected, known_in_files, self._declared(inspected), exact=plan.format == "parquet")
         groups = group_files(inspected, types, plan.format, options)
         scan = FileScan(
             groups=groups, columns={**_read_types(groups, types, self.flow), **per_file_types}, per_file=per_file
@@ -132,6 +145,7 @@ class FileSource(BaseSource):
                 hashed_columns=tuple(column for column in columns if column != FILE_MODIFICATION_TIME),
             ),
             scan=scan,
+            engine=engine,
         )
 
     def finish(self, plan: ReadPlan, opened: OpenRead, reading: Reading) -> Position:
@@ -148,20 +162,19 @@ class FileSource(BaseSource):
             newest = max(file.modified_ns for file in selection.read)
             times = [_time(newest), plan.position.watermark.get(FILE_MODIFICATION_TIME)]
             watermark[FILE_MODIFICATION_TIME] = max(time for time in times if isinstance(time, datetime))
-        listed = (*selection.read, *selection.older_by_name, *selection.older_by_statistics)
         return replace(
             plan.position,
             watermark=watermark,
             seen_rows=reading.seen,
             cursor_columns=opened.cursor.columns,
-            seen_files={**plan.position.seen_files, **dict(seen_as(file) for file in listed)},
+            seen_files={**plan.position.seen_files, **dict(seen_as(file, plan.root) for file in selection.read)},
             columns={**plan.position.columns, **{name: describe_type(dtype) for name, dtype in opened.columns.items()}},
         )
 
     def explain(self, error: Exception, plan: ReadPlan, opened: OpenRead) -> Exception:
         """Find the file and the row that a failure comes from."""
         assert isinstance(opened, OpenFileRead)  # noqa: S101 - a source explains its own reads
-        return locate(error, opened.scan, opened.columns, self.flow)
+        return opened.engine.locate(error, opened.scan, opened.columns, self.flow)
 
     def _converted(self, columns: Columns) -> Columns:
         """Return the types in which watermarks compare: after naive timestamps were given their zone."""
@@ -209,8 +222,10 @@ class FileSource(BaseSource):
             found = {file.path: partition_values(file.path, plan.root) for file in files}
             for column in dict.fromkeys(name for partition in found.values() for name in partition):
                 texts = {path: partition.get(column) for path, partition in found.items()}
-                types[column] = known.get(column) or _partition_type(texts.values())
-                values[column] = {path: _partition_value(text, types[column]) for path, text in texts.items()}
+                types[column] = known.get(column) or partition_type(texts.values())
+                values[column] = {
+                    path: known_partition_value(column, text, types[column], path) for path, text in texts.items()
+                }
         if options.get("include_file_info") or set(self.flow.source.watermark_columns) & set(FILE_INFO_COLUMNS):
             values |= {
                 FILE_NAME: {file.path: PurePath(file.path).name for file in files},
@@ -220,10 +235,34 @@ class FileSource(BaseSource):
             types |= {FILE_NAME: pa.string(), FILE_PATH: pa.string(), FILE_MODIFICATION_TIME: pa.timestamp("us", "UTC")}
         return values, types
 
-    def _refuse_changed(self, selection: Selection, cursor: Cursor, position: Position) -> None:
-        """Refuse to append a changed file again when nothing tells its new rows from its old ones."""
+    def _late_notes(self, selection: Selection) -> tuple[str, ...]:
+        late = len(selection.older_by_name) + len(selection.older_by_statistics)
+        if not late:
+            return ()
+        which = "1 file lies" if late == 1 else f"{late} files lie"
+        # an append remembers no rows for a lag that was declared, or grew, after they were loaded
+        appends = self.flow.destination.load_type == "append"
+        remedy = "`tidegate state rewind`" if appends else "`tidegate state rewind` or a longer watermark_lag"
+        return (f"{which} before the position and will not be read; {remedy} would",)
+
+    def _inspects_all(self, file_format: FileFormat) -> bool:
+        length = self._options(file_format).get("infer_schema_length", 1 if file_format == "csv" else None)
+        return file_format != "parquet" and length is None
+
+    def _refuse_doubling(self, selection: Selection, cursor: Cursor, position: Position) -> None:
+        """Refuse to append a changed or moved file again when nothing tells its new rows from its old ones."""
         is_told = cursor.columns and set(position.cursor_columns) == set(cursor.columns)
-        if selection.changed and not is_told and self.flow.destination.load_type == "append":
+        if is_told or self.flow.destination.load_type != "append":
+            return
+        if selection.moved:
+            moved = selection.moved[0].path
+            msg = f"the file looks like one that was loaded from another path, and none is known by its path: {moved}"
+            hint = (
+                "were the files moved or renamed? put them back as they were below the source's folder, declare "
+                "merge_upsert with merge_keys, or `tidegate state rewind` to load all of them again"
+            )
+            raise SourceError(msg, {"file": moved}, code="TG208", where=moved, hint=hint)
+        if selection.changed:
             changed = selection.changed[0].path
             msg = f"the file changed after it was loaded, and nothing tells its new rows from the old: {changed}"
             hint = "declare watermark_columns, or merge_upsert with merge_keys, or let new rows come in new files"
@@ -243,14 +282,6 @@ def _read_types(groups: tuple[Any, ...], types: Columns, flow: Any) -> Columns:
     return read
 
 
-def _notes(selection: Selection) -> tuple[str, ...]:
-    late = len(selection.older_by_name) + len(selection.older_by_statistics)
-    if not late:
-        return ()
-    which = "1 file lies" if late == 1 else f"{late} files lie"
-    return (f"{which} before the position and will not be read; `tidegate state rewind` or watermark_lag would",)
-
-
 def _text_notes(columns: tuple[str, ...], position: Position, file_format: FileFormat) -> tuple[str, ...]:
     texts = [column for column in columns if position.columns.get(column) == "string"]
     if file_format != "csv" or not texts:
@@ -260,23 +291,3 @@ def _text_notes(columns: tuple[str, ...], position: Position, file_format: FileF
 
 def _time(nanoseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
-
-
-def _partition_type(texts: Any) -> pa.DataType:
-    present = [text for text in texts if text is not None]
-    for dtype in (pa.int64(), pa.date32()):
-        try:
-            for text in present:
-                _partition_value(text, dtype)
-        except ValueError:
-            continue
-        # 007 is text: as a number it would lose its zeros
-        if present and (dtype != pa.int64() or all(str(int(text)) == text for text in present)):
-            return dtype
-    return pa.string()
-
-
-def _partition_value(text: str | None, dtype: pa.DataType) -> Any:
-    if text is None or pa.types.is_string(dtype):
-        return text
-    return int(text) if pa.types.is_integer(dtype) else datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007

@@ -83,25 +83,29 @@ def final_names(names: Iterable[str], flow: DataFlow, mode: ColumnCaseMode, colu
     return found
 
 
-def spelled(name: str, columns: Iterable[str], context: TransformContext, *, what: str) -> str | None:
+def spelled(
+    name: str, columns: Iterable[str], context: TransformContext, *, what: str, required: bool = False
+) -> str | None:
     """Return the column that a name means, whatever its case; None when missing columns are ignored.
 
     Raises:
-        TransformError: there is no such column, and the policy is `error` (TG302).
+        TransformError: there is no such column, and it is required or the policy is `error` (TG302).
     """
     columns = list(columns)
     if name in columns:
         return name
     match = next((column for column in columns if column.lower() == name.lower()), None)
-    if match is None and context.flow.transform.settings.missing_column_policy == "error":
+    if match is None and (required or context.flow.transform.settings.missing_column_policy == "error"):
         raise _missing(name, columns, what)
     return match
 
 
-def spelled_all(names: Iterable[str], columns: Iterable[str], context: TransformContext, *, what: str) -> list[str]:
+def spelled_all(
+    names: Iterable[str], columns: Iterable[str], context: TransformContext, *, what: str, required: bool = False
+) -> list[str]:
     """Return the columns that names mean, without those that are missing and may be."""
     columns = list(columns)
-    found = (spelled(name, columns, context, what=what) for name in names)
+    found = (spelled(name, columns, context, what=what, required=required) for name in names)
     return [column for column in found if column is not None]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tidegate.destinations.commit import Change, LoadStrategy, Snapshot
-from tidegate.destinations.load_strategies.layout import partition_columns
+from tidegate.destinations.load_strategies.layout import partition_columns, with_null_partitions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,7 @@ class Append(LoadStrategy):
         """Write the rows as the table's own files."""
         self._columns = self.engine.schema(frame)
         self._partition_by = partition_columns(self.table, snapshot, self._columns)
+        frame = with_null_partitions(frame, self._columns, self._partition_by)
         written = self.engine.write(frame, self.table.target(self.load_id, self._partition_by))
         self.new_files.extend(written.files)
         return written

@@ -5,20 +5,48 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import narwhals as nw
+import pyarrow as pa
+
 from tidegate.errors import DestinationError
+from tidegate.expressions.data_type import describe_type
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from tidegate.destinations.commit import BaseTable, Snapshot
+    from tidegate.engines.base import Frame
 
 
 def partition_columns(table: BaseTable, snapshot: Snapshot, columns: Mapping[str, pa.DataType]) -> tuple[str, ...]:
     """Return the partition columns of the table: those it has, else those declared.
 
     Raises:
-        DestinationError: the declared ones are not those of the table (TG409).
+        DestinationError: the declared ones are not those of the table (TG409), or a path cannot hold their values
+            (TG403).
     """
+    found = _declared_or_there(table, snapshot, columns)
+    for column in found:
+        dtype = columns.get(column)
+        if dtype is not None and (
+            pa.types.is_nested(dtype) or pa.types.is_binary(dtype) or pa.types.is_large_binary(dtype)
+        ):
+            msg = f"partition column {column!r} is {describe_type(dtype)}, which has no text that a path can hold"
+            hint = (
+                "partition by another column, or by an expression: partition_columns: [{column: ..., expression: ...}]"
+            )
+            raise DestinationError(msg, {"column": column}, code="TG403", where=table.place, hint=hint)
+    return found
+
+
+def with_null_partitions(frame: Frame, columns: Mapping[str, pa.DataType], partition_by: tuple[str, ...]) -> Frame:
+    """Return the frame with NULL for empty text in partition columns.
+
+    A table keeps them as one (Delta protocol, "Partition Value Serialization"): rows are compared as it keeps them.
+    """
+    texts = [column for column in partition_by if columns.get(column) == pa.string()]
+    return frame.with_columns(nw.when(nw.col(text) != "").then(nw.col(text)).alias(text) for text in texts)
+
+
+def _declared_or_there(table: BaseTable, snapshot: Snapshot, columns: Mapping[str, pa.DataType]) -> tuple[str, ...]:
     by_lower_case = {column.lower(): column for column in columns}
     declared = tuple(by_lower_case.get(part.column.lower(), part.column) for part in table.flow.destination.partitions)
     if snapshot.version is None:
