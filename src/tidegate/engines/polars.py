@@ -225,6 +225,7 @@ class PolarsEngine(BaseEngine):
         return _joined(frame, batch, keys, "anti")
 
     @without_panic
+    @without_panic
     def keeping(self, batch: Frame, old: Frame, keys: Sequence[str], columns: Sequence[str]) -> Frame:
         """Return the batch with `columns` taken from the row of `old` with the same key, where there is one."""
         left: pl.LazyFrame = batch.to_native()
@@ -239,6 +240,7 @@ class PolarsEngine(BaseEngine):
         ]
         return nw.from_native(joined.with_columns(values).drop(list(kept.values())))
 
+    @without_panic
     def outranked(self, batch: Frame, old: Frame, keys: Sequence[str], order: Sequence[str]) -> Frame:
         """Return the keys of those rows of the batch that a row of `old` with the same key outranks."""
         left: pl.LazyFrame = batch.to_native()

@@ -69,13 +69,13 @@ class Row:
 
     @property
     def remark(self) -> str:
-        """Return the error of a unit that failed, else its detail, else its position; empty while it runs."""
+        """Return the error of a unit that failed, else its detail and its position; empty while it runs."""
         report = self.report
         if report is None:
             return ""
         if report.error:
             return f"{report.error.code} {report.error.message}"
-        return report.detail or report.position_after or ""
+        return " · ".join(part for part in (report.detail, report.position_after) if part)
 
 
 class Board:
