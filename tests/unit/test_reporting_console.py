@@ -213,7 +213,7 @@ class TestUnitTable:
     def test_shows_why_a_unit_was_skipped(self) -> None:
         row = Row.of(report(status="skipped", detail="nothing new"))
 
-        assert drawn([row], 200)[1].endswith("nothing new")
+        assert "nothing new · " in drawn([row], 200)[1]
 
     def test_cuts_the_middle_of_a_long_name(self) -> None:
         rows = [Row(name="carrier_delay_history_0017"), Row(name="carrier_delay_history_0018")]
