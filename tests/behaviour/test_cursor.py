@@ -97,10 +97,6 @@ class TestTies:
         project.load(flow)
         assert project.rows(flow, "product") == ["apple", "apple", "pear"]
 
-    @pytest.mark.xfail(
-        reason="the documented limit: rows are recognised by content across files, so a value that comes back is known",
-        strict=True,
-    )
     def test_a_merge_takes_a_value_that_comes_back(self, project: Project) -> None:
         """A key that went from open to shut and to open again within one tick of the watermark is open."""
         flow = project.merge(keys=["id"], watermark="at")

@@ -78,7 +78,8 @@ class Meter:
         self._remembered: list[pl.DataFrame] = []
         """Watermark columns and hash of rows that the next read may meet again; never whole rows, which hold memory."""
         self._remembered_rows = 0
-        self._to_recognise = cursor.seen.hashes()
+        # a keyed load takes a row again without harm, and must: its value may have come back after another
+        self._to_recognise = cursor.seen.hashes() if cursor.must_remember else Counter()
         self._recognised_by = cursor.seen.columns
         # rows are remembered by the columns of the rows remembered before, as long as those are needed, else by all
         self._hashed_by = {cursor.hashed_columns: _HASH}

@@ -51,8 +51,8 @@ def explain_stage(stage: Stage) -> dict[str, Any]:
             return {"step": "read", "text": _read_text(about), **about}
         case KeepSourceRows(expression=expression):
             return {"step": "keep source rows", "text": expression}
-        case Meter(columns=columns, start=start):
-            return {"step": "meter", "text": _meter_text(columns, start)}
+        case Meter():
+            return {"step": "meter", "text": _meter_text(stage)}
         case Transform(name=name, detail=detail):
             return {"step": name, "text": detail}
         case Write():
@@ -74,13 +74,13 @@ def _read_text(about: Mapping[str, Any]) -> str:
     return text
 
 
-def _meter_text(columns: tuple[str, ...], start: Mapping[str, Any]) -> str:
-    if not columns:
+def _meter_text(stage: Meter) -> str:
+    if not stage.columns:
         return "all rows"
-    if not start:
-        return f"all rows; find the greatest {', '.join(columns)}"
-    bounds = " or ".join(f"{column} >= {render_value(value)}" for column, value in start.items() if column in columns)
-    return f"rows with {bounds}, without those that are loaded already"
+    if not stage.start:
+        return f"all rows; find the greatest {', '.join(stage.columns)}"
+    bounds = " or ".join(f"{column} >= {render_value(value)}" for column, value in stage.start.items())
+    return f"rows with {bounds}" + (", without those that are loaded already" if stage.recognises else "")
 
 
 def _write_text(stage: Write) -> str:

@@ -109,7 +109,11 @@ def _load_stages(
         (plugin.order, Transform(plugin=name, name=plugin.name, detail=detail))
         for name, plugin, detail in transformers_of(flow)
     ]
-    metered = Meter(columns=flow.source.watermark_columns, start=dict(read.starts))
+    metered = Meter(
+        columns=flow.source.watermark_columns,
+        start=dict(read.starts),
+        recognises=flow.destination.load_type == "append",
+    )
     condition = flow.source.filter_expression
     load_type = flow.destination.load_type
     return [

@@ -50,6 +50,8 @@ class Meter:
 
     columns: tuple[str, ...]
     start: dict[str, Any]
+    recognises: bool
+    """Whether rows that an earlier load took are left out; a keyed load may take them again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
