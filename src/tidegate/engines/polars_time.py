@@ -5,7 +5,6 @@ Only ISO 8601 is taken without a format: whether 01/02/2020 is in January or in 
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import product
 
 import polars as pl
@@ -32,26 +31,41 @@ def parsed(
         return value.str.to_time(form, strict=strict)
     if form is not None and isinstance(target, pl.Date):
         return value.str.to_date(form, strict=strict)
-    parse = partial(_series, target=target, forms=(form,) if form else None, zone=zone or "UTC", strict=strict)
+    parse = _Parser(target, (form,) if form else None, zone or "UTC", strict=strict)
     return value.map_batches(parse, return_dtype=target, is_elementwise=True)
 
 
-def _series(
-    texts: pl.Series, target: pl.DataType, forms: tuple[str, ...] | None, zone: str, *, strict: bool
-) -> pl.Series:
-    """Parse by the first form that takes all texts; texts in several forms take as many passes."""
-    result: pl.Series | None = None
-    for form in forms or _forms(texts, target):
-        times = _by_form(texts, target, form, zone)
-        result = times if result is None else result.zip_with(result.is_not_null(), times)
-        if result.null_count() == texts.null_count():
-            return result
-    assert result is not None, "there is always a form"  # noqa: S101
-    if strict:
-        bad = texts.filter(result.is_null() & texts.is_not_null())[0]
-        msg = f"conversion from `str` to `{target}` failed in column '{texts.name}': [{bad!r}]"
-        raise pl.exceptions.InvalidOperationError(msg)
-    return result
+class _Parser:
+    """Parses batches of text; remembers the form that took all of the last batch, to try it first on the next."""
+
+    def __init__(self, target: pl.DataType, forms: tuple[str, ...] | None, zone: str, *, strict: bool) -> None:
+        self._target = target
+        self._declared = forms
+        self._zone = zone
+        self._strict = strict
+        self._last: str | None = None
+
+    def __call__(self, texts: pl.Series) -> pl.Series:
+        """Parse by the first form that takes all texts; texts in several forms take as many passes."""
+        if self._last is not None:
+            times = _by_form(texts, self._target, self._last, self._zone)
+            if times.null_count() == texts.null_count():
+                return times
+        result: pl.Series | None = None
+        for form in self._declared or _forms(texts, self._target):
+            times = _by_form(texts, self._target, form, self._zone)
+            if times.null_count() == texts.null_count():
+                self._last = form
+                return times
+            result = times if result is None else result.zip_with(result.is_not_null(), times)
+            if result.null_count() == texts.null_count():
+                return result
+        assert result is not None, "there is always a form"  # noqa: S101
+        if self._strict:
+            bad = texts.filter(result.is_null() & texts.is_not_null())[0]
+            msg = f"conversion from `str` to `{self._target}` failed in column '{texts.name}': [{bad!r}]"
+            raise pl.exceptions.InvalidOperationError(msg)
+        return result
 
 
 def _forms(texts: pl.Series, target: pl.DataType) -> tuple[str, ...]:
