@@ -5,6 +5,7 @@ Only ISO 8601 is taken without a format: whether 01/02/2020 is in January or in 
 
 from __future__ import annotations
 
+import re
 from itertools import product
 
 import polars as pl
@@ -13,6 +14,10 @@ _CLOCKS = ("%H:%M:%S%.f", "%H:%M:%S", "%H:%M")
 _ZONES = ("Z", "%:z", "%z")
 _LOCAL_FORMS = (*(f"%Y-%m-%d{separator}{clock}" for separator, clock in product("T ", _CLOCKS)), "%Y-%m-%d")
 _ZONED_FORMS = tuple(f"%Y-%m-%d{separator}{clock}{zone}" for separator, clock, zone in product("T ", _CLOCKS, _ZONES))
+_ISO = re.compile(
+    r"\d{4}-\d\d-\d\d(?:(?P<separator>[T ])(?P<minutes>\d\d:\d\d)(?P<seconds>:\d\d(?P<fraction>\.\d+)?)?"
+    r"(?P<zone>Z|[+-]\d\d:?\d\d)?)?"
+)
 
 
 def parsed(
@@ -68,13 +73,26 @@ class _Parser:
         return result
 
 
-def _forms(texts: pl.Series, target: pl.DataType) -> tuple[str, ...]:
+def _forms(texts: pl.Series, target: pl.DataType) -> list[str]:
     """Return the ISO forms to try, that of the first text first."""
     if isinstance(target, pl.Date):
-        return ("%Y-%m-%d",)
-    forms = _LOCAL_FORMS + _ZONED_FORMS if isinstance(target, pl.Datetime) and target.time_zone else _LOCAL_FORMS
-    first = texts.drop_nulls().head(1)
-    return tuple(sorted(forms, key=lambda form: first.str.to_datetime(form, strict=False).null_count()))
+        return ["%Y-%m-%d"]
+    forms = [*_LOCAL_FORMS, *(_ZONED_FORMS if isinstance(target, pl.Datetime) and target.time_zone else ())]
+    first = _form_of(next(iter(texts.drop_nulls().head(1)), ""))
+    return [first, *(form for form in forms if form != first)] if first in forms else forms
+
+
+def _form_of(text: str) -> str | None:
+    """Return the ISO form of one text, by its looks."""
+    match = _ISO.fullmatch(text)
+    if match is None:
+        return None
+    if match["minutes"] is None:
+        return "%Y-%m-%d"
+    clock = "%H:%M:%S%.f" if match["fraction"] else "%H:%M:%S" if match["seconds"] else "%H:%M"
+    zone = match["zone"] or ""
+    zone_form = "%:z" if ":" in zone else "%z" if zone.startswith(("+", "-")) else zone
+    return f"%Y-%m-%d{match['separator']}{clock}{zone_form}"
 
 
 def _by_form(texts: pl.Series, target: pl.DataType, form: str, zone: str) -> pl.Series:
