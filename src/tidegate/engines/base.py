@@ -7,7 +7,7 @@ Types that cross rooms are Arrow types.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -140,8 +140,16 @@ class BaseEngine(ABC):
     name: str
 
     @abstractmethod
-    def inspect(self, path: str, file_format: FileFormat, options: Mapping[str, Any]) -> dict[str, pa.DataType]:
+    def inspect(
+        self, path: str, file_format: FileFormat, options: Mapping[str, Any], settled: Collection[str] = ()
+    ) -> dict[str, pa.DataType]:
         """Return the columns of one file with their types; inferred ones for text formats.
+
+        Args:
+            path: The file.
+            file_format: Its format.
+            options: Reader options.
+            settled: Lower-case names of columns whose type is known already, which need no close look.
 
         Raises:
             SourceError: the file cannot be read as this format (TG204), or holds nothing (TG202).

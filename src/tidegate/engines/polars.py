@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -42,9 +42,11 @@ class PolarsEngine(BaseEngine):
     name = "polars"
 
     @without_panic
-    def inspect(self, path: str, file_format: FileFormat, options: Mapping[str, Any]) -> dict[str, pa.DataType]:
+    def inspect(
+        self, path: str, file_format: FileFormat, options: Mapping[str, Any], settled: Collection[str] = ()
+    ) -> dict[str, pa.DataType]:
         """Return the columns of one file with their types; inferred ones for text formats."""
-        return inspect_file(path, file_format, options)
+        return inspect_file(path, file_format, options, settled)
 
     def locate(
         self, error: Exception, scan: FileScan, types: Mapping[str, pa.DataType], flow: DataFlow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _LEADING_ZERO = r"^[+-]?0\d"
 
 
-def inspect_file(path: str, file_format: FileFormat, options: Mapping[str, Any]) -> dict[str, pa.DataType]:
+def inspect_file(
+    path: str, file_format: FileFormat, options: Mapping[str, Any], settled: Collection[str]
+) -> dict[str, pa.DataType]:
     """Return the columns of one file with their types; inferred ones for text formats.
 
     Raises:
@@ -31,7 +33,7 @@ def inspect_file(path: str, file_format: FileFormat, options: Mapping[str, Any])
             case "parquet":
                 schema: Mapping[str, pl.DataType] = pl.read_parquet_schema(path)
             case "csv":
-                schema = _inspected_csv(path, options)
+                schema = _inspected_csv(path, options, settled)
             case "json" | "jsonl":
                 schema = _inspected_json(path, options, lines=file_format == "jsonl")
     except pl.exceptions.NoDataError:
@@ -50,23 +52,24 @@ def inspect_file(path: str, file_format: FileFormat, options: Mapping[str, Any])
     return arrow_schema(schema)
 
 
-def _inspected_csv(path: str, options: Mapping[str, Any]) -> pl.Schema:
+def _inspected_csv(path: str, options: Mapping[str, Any], settled: Collection[str]) -> pl.Schema:
     """Return the columns of a CSV file, with types inferred from its first rows."""
     length = options.get("infer_schema_length", 10_000)
     scan = pl.scan_csv(path, infer_schema_length=length, glob=False, **csv_options(options))
     schema = scan.collect_schema()
     if all(isinstance(dtype, pl.String) for dtype in schema.values()) and scan.head(1).collect().is_empty():
         return pl.Schema(dict.fromkeys(schema, pl.Null()))  # a header alone says nothing about types
-    return pl.Schema({**schema, **dict.fromkeys(_with_leading_zeros(path, schema, options, length), pl.String())})
+    numbers = [name for name, dtype in schema.items() if dtype.is_numeric() and name.lower() not in settled]
+    zeros = _with_leading_zeros(path, schema, numbers, options, length) if numbers else []
+    return pl.Schema({**schema, **dict.fromkeys(zeros, pl.String())})
 
 
-def _with_leading_zeros(path: str, schema: pl.Schema, options: Mapping[str, Any], length: int | None) -> list[str]:
+def _with_leading_zeros(
+    path: str, schema: pl.Schema, numbers: list[str], options: Mapping[str, Any], length: int | None
+) -> list[str]:
     """Return the columns of numbers that are none: 007 and 01234 would lose their zeros."""
-    numbers = [column for column, dtype in schema.items() if dtype.is_numeric()]
     texts = pl.scan_csv(path, schema=dict.fromkeys(schema, pl.String()), glob=False, **csv_options(options))
     sample = texts if length is None else texts.head(length)
-    if not numbers:
-        return []
     try:
         found = sample.select(pl.col(numbers).str.contains(_LEADING_ZERO).any()).collect(engine="streaming")
     except pl.exceptions.PolarsError:

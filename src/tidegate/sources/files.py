@@ -120,7 +120,11 @@ class FileSource(BaseSource):
         """Look at the files' columns, settle the types, and return the frame."""
         assert isinstance(plan, FileReadPlan)  # noqa: S101 - a source opens its own plans
         options = self._options(plan.format)
-        inspected = {file.path: engine.inspect(file.path, plan.format, options) for file in plan.selection.read}
+        hinted = (hint.column_name for hint in self.flow.transform.schema_hints if hint.is_active)
+        settled = {column.lower() for column in (*plan.position.columns, *hinted)}
+        inspected = {
+            file.path: engine.inspect(file.path, plan.format, options, settled) for file in plan.selection.read
+        }
         known = {
             column: parse_data_type(text)
             for column, text in plan.position.columns.items()
