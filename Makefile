@@ -57,7 +57,7 @@ $(VENV)/.ready-user: $(UV) uv.lock pyproject.toml
 # What a developer needs: every tool, and the extras that tests use.
 $(VENV)/.ready-developer: $(UV) uv.lock pyproject.toml
 	$(call say,installing Tidegate with the tools of a developer)
-	@$(BIN)/uv sync --quiet --frozen --extra duckdb
+	@$(BIN)/uv sync --quiet --frozen --extra duckdb --extra iceberg
 	@touch $@ $(VENV)/.ready-user
 
 # ---- the targets ----

@@ -136,8 +136,7 @@ def _sections() -> Iterator[tuple[str, str, type[BaseModel], frozenset[str]]]:
 
     nothing: frozenset[str] = frozenset()
     every = frozenset
-    settings = not_run._DESTINATION_SETTINGS | {"delete_mode"}  # noqa: SLF001 - the tables of what is not run
-    yield "The whole", "the file", models.Metadata, not_run._SECTIONS  # noqa: SLF001
+    yield "The whole", "the file", models.Metadata, not_run._SECTIONS  # noqa: SLF001 - the tables of what is not run
     yield "Connection", "`connections[]`", models.Connection, not_run._CONNECTION  # noqa: SLF001
     yield (
         "Connection settings",
@@ -159,7 +158,7 @@ def _sections() -> Iterator[tuple[str, str, type[BaseModel], frozenset[str]]]:
     yield "Shared schema hints", "`schema_hints[]`", models.SchemaHintSection, nothing
     yield "Additional column", "`transform.additional_columns[]`", models.AdditionalColumn, nothing
     yield "Destination", "`dataflows[].destination`", models.Destination, nothing
-    yield "Destination settings", "`dataflows[].destination.configure`", models.DestinationSettings, settings
+    yield "Destination settings", "`dataflows[].destination.configure`", models.DestinationSettings, nothing
     yield "Partition column", "`destination.partition_columns[]`", models.PartitionColumn, nothing
     yield "Retries", "`dataflows[].retry`", models.RetrySettings, nothing
     for heading, place, model in (

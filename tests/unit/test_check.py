@@ -359,6 +359,38 @@ class TestLoads:
         }
         assert without - with_keys == {"TG106"}
 
+    @pytest.mark.parametrize(
+        ("source", "destination", "message"),
+        [
+            ("cdc: {operation_column: op}", "load_type: merge_upsert, merge_keys: a", "source.cdc does not go with"),
+            ("", "load_type: merge_delete, merge_keys: a", "load_type merge_delete needs source.cdc"),
+            ("", "load_type: append, configure: {delete_mode: soft}", "delete_mode soft does not go with"),
+            ("", "load_type: scd2, merge_keys: a, configure: {delete_mode: soft}", "delete_mode soft does not go with"),
+            ("", "configure: {scd2_effective_column: a}", "scd2_effective_column does not go with"),
+            ("", "configure: {merge_options: {compare_columns: [a]}}", "compare_columns does not go with"),
+            ("", "configure: {replace_by_watermark: true}", "replace_by_watermark needs one watermark column"),
+            (
+                "watermark_columns: a",
+                "load_type: overwrite, configure: {replace_by_watermark: true}",
+                "replace_by_watermark does not go with load_type overwrite",
+            ),
+            (
+                "",
+                "load_type: overwrite, configure: {write_options: {partitionOverwriteMode: dynamic}}",
+                "partition_overwrite_mode dynamic needs partition_columns",
+            ),
+        ],
+    )
+    def test_a_setting_without_effect_is_refused(self, source: str, destination: str, message: str) -> None:
+        """A promise that would not be kept."""
+        codes = {finding.code: finding.message for finding in found(with_parts(source=source, destination=destination))}
+        assert message in codes["TG122"]
+
+    def test_a_window_needs_no_keys(self) -> None:
+        """`merge_overwrite` by watermark replaces a window, not keys."""
+        destination = "load_type: merge_overwrite, configure: {replace_by_watermark: true}"
+        assert found(with_parts(source="watermark_columns: a", destination=destination)) == []
+
     @pytest.mark.parametrize("format_name", ["csv", "json", "jsonl", "parquet", "avro", "excel"])
     def test_plain_files_are_not_merged_into(self, format_name: str) -> None:
         """There is no atomic commit that replaces some of their rows."""
@@ -473,7 +505,8 @@ class TestOptions:
             (
                 with_parts(destination="configure: {write_options: {codec: zstd}}"),
                 "dataflow 'a': unknown option destination.configure.write_options.codec",
-                "options of delta: compression, max_rows_per_file, target_file_size",
+                "options of delta: compression, max_rows_per_file, target_file_size, partition_overwrite_mode, "
+                "partitionOverwriteMode",
             ),
             (
                 with_parts(
@@ -502,19 +535,11 @@ class TestNotRun:
     @pytest.mark.parametrize(
         ("text", "what"),
         [
-            (with_parts(source="cdc: {operation_column: op}"), "source.cdc"),
             (with_parts(source="configure: {backward_days: 3}"), "source.configure.backward_days"),
             (with_parts(source="configure: {endpoint: /x}"), "source.configure.endpoint"),
             (with_parts(transform="value_rules: [{operation: trim, columns: a}]"), "transform.value_rules"),
             (with_parts(transform="hash_columns: [{target_column: h, columns: a}]"), "transform.hash_columns"),
             (with_parts(transform="masking_rules: [{operation: nullify, columns: a}]"), "transform.masking_rules"),
-            (with_parts(destination="load_type: scd2, merge_keys: a"), "destination.load_type scd2"),
-            (
-                with_parts(destination="configure: {replace_by_watermark: true}"),
-                "destination.configure.replace_by_watermark",
-            ),
-            (with_parts(destination="configure: {schema_policy: fail}"), "destination.configure.schema_policy"),
-            (with_parts(destination="configure: {delete_mode: soft}"), "destination.configure.delete_mode soft"),
             (with_parts(flow="processing_mode: streaming"), "processing_mode streaming"),
             (with_parts(flow="engine: spark"), "engine spark"),
             (with_parts(flow="timeout: 30m"), "timeout"),

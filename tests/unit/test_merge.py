@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.destinations.commit import DataFile
-from tidegate.destinations.load_strategies.merge_upsert import _groups, _may_hold
+from tidegate.destinations.load_strategies.copy_on_write import _groups, _may_hold
 from tidegate.destinations.table_types import fits
 from tidegate.engines.polars import PolarsEngine
 

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tidegate.errors import CommitConflictError, DestinationError, TidegateError, WatermarkError
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from tidegate.engines.base import BaseEngine, FileTarget, Frame, Written, WrittenFile
     from tidegate.models import DataFlow
     from tidegate.platforms import BasePlatform
+    from tidegate.sources.base import ReadScope
+    from tidegate.state.watermark import Value
 
 MOST_ATTEMPTS = 30
 """How often a commit is tried against other writers before the load fails, having changed nothing."""
@@ -89,6 +92,8 @@ class DataFile:
     partition: Mapping[str, str | None] = field(default_factory=dict)
     lower: Mapping[str, Any] = field(default_factory=dict)
     upper: Mapping[str, Any] = field(default_factory=dict)
+    nulls: Mapping[str, int] = field(default_factory=dict)
+    """Column → how many values are NULL, where known."""
     reference: str = ""
     """The table format's own name of the file."""
 
@@ -186,27 +191,42 @@ class BaseTable(ABC):
         """
 
 
-class LoadStrategy(ABC):
-    """How rows become a change: writes them once, then says what to add and remove against any snapshot."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadContext:
+    """What a strategy may know besides the rows. Columns are called as at the destination."""
 
-    def __init__(
-        self,
-        *,
-        table: BaseTable,
-        engine: BaseEngine,
-        keys: tuple[str, ...],
-        load_id: str,
-        scratch: str,
-        order: tuple[str, ...] = (),
-    ) -> None:
+    load_id: str
+    scratch: str
+    """A folder for files of its own; it is removed when the load has ended."""
+    keys: tuple[str, ...] = ()
+    """Merge keys."""
+    order: tuple[str, ...] = ()
+    """Columns that decide which of two rows with one key is the later one."""
+    moments: frozenset[str] = frozenset()
+    """Columns that say when a row changed, not what it says: watermark, effective time, sequence of changes."""
+    window: Mapping[str, Value | None] = field(default_factory=dict)
+    """Watermark column → value from which on the source was read; None for all of it."""
+    stamp: Mapping[str, str | datetime] = field(default_factory=dict)
+    """System column → value for rows of the table that this load changes."""
+
+
+class LoadStrategy(ABC):
+    """How rows become a change: writes them once, then says what to add and remove against any snapshot.
+
+    Attributes:
+        reads: What it needs of the source: what is new, all from the position on whether seen before or not, or all.
+        commits_nothing: Whether a batch without rows is a change too.
+        replaces_schema: Whether the table takes on the batch's columns, whatever it had.
+    """
+
+    reads: ClassVar[ReadScope] = "new"
+    commits_nothing: ClassVar[bool] = False
+    replaces_schema: ClassVar[bool] = False
+
+    def __init__(self, *, table: BaseTable, engine: BaseEngine, context: LoadContext) -> None:
         self.table = table
         self.engine = engine
-        self.keys = keys
-        """Merge keys, as the columns are called at the destination."""
-        self.order = order
-        """Columns that decide which of two rows with one key is the later one, as they are called there."""
-        self.load_id = load_id
-        self.scratch = scratch
+        self.context = context
         self.new_files: list[WrittenFile] = []
         """All files written into the table's place."""
         self.may_be_committed = False
@@ -326,11 +346,21 @@ def incompatible(column: str, found: str, expected: str, place: str) -> Destinat
 
 table_registry: PluginRegistry[BaseTable] = PluginRegistry("tidegate.destinations", BaseTable)
 table_registry.register_lazy("delta", "tidegate.destinations.delta:DeltaTable")
+table_registry.register_lazy("iceberg", "tidegate.destinations.iceberg:IcebergTable")
 for _format in ("parquet", "csv", "jsonl"):
     table_registry.register_lazy(_format, "tidegate.destinations.files:FileTable")
 
 strategy_registry: PluginRegistry[LoadStrategy] = PluginRegistry("tidegate.load_strategies", LoadStrategy)
-strategy_registry.register_lazy("append", "tidegate.destinations.load_strategies.append:Append")
-strategy_registry.register_lazy("overwrite", "tidegate.destinations.load_strategies.overwrite:Overwrite")
-strategy_registry.register_lazy("full_load", "tidegate.destinations.load_strategies.overwrite:Overwrite")
-strategy_registry.register_lazy("merge_upsert", "tidegate.destinations.load_strategies.merge_upsert:MergeUpsert")
+for _name, _place in {
+    "append": "append:Append",
+    "overwrite": "overwrite:Overwrite",
+    "full_load": "overwrite:Overwrite",
+    "overwrite_partitions": "overwrite:OverwritePartitions",
+    "replace_by_watermark": "replace_by_watermark:ReplaceByWatermark",
+    "merge_upsert": "merge_upsert:MergeUpsert",
+    "merge_overwrite": "merge_overwrite:MergeOverwrite",
+    "merge_delete": "merge_delete:MergeDelete",
+    "snapshot": "snapshot:SnapshotMirror",
+    "scd2": "scd2:Scd2",
+}.items():
+    strategy_registry.register_lazy(_name, f"tidegate.destinations.load_strategies.{_place}")

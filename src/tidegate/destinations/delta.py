@@ -54,7 +54,18 @@ _TARGET_FILE_SIZE = 512 * 1024 * 1024
 class DeltaTable(BaseTable):
     """A Delta table in a folder."""
 
-    load_types: ClassVar[frozenset[str]] = frozenset({"append", "overwrite", "full_load", "merge_upsert"})
+    load_types: ClassVar[frozenset[str]] = frozenset(
+        {
+            "append",
+            "overwrite",
+            "full_load",
+            "merge_upsert",
+            "merge_overwrite",
+            "merge_delete",
+            "snapshot",
+            "scd2",
+        }
+    )
 
     def __init__(self, flow: DataFlow, platform: BasePlatform) -> None:
         super().__init__(flow, platform)
@@ -230,7 +241,7 @@ class DeltaTable(BaseTable):
 
     def _refuse_unknown_features(self, table: deltalake.DeltaTable) -> None:
         """Refuse a table whose rules we would break by writing files ourselves."""
-        unknown = broken_rules(table, self.flow.destination.load_type)
+        unknown = broken_rules(table, self.flow.destination.strategy)
         if unknown:
             msg = f"the table uses Delta features that Tidegate does not write: {', '.join(sorted(unknown))}"
             hint = "load into a table without them, or remove them (deletion vectors: REORG TABLE ... APPLY (PURGE))"
@@ -267,6 +278,7 @@ def _files(table: deltalake.DeltaTable, root: str) -> Iterator[DataFile]:
             partition={key: _text(value) or None for key, value in (row.get("partition") or {}).items()},
             lower={column: safe_lower(bound) for column, bound in (row.get("min") or {}).items()},
             upper={column: safe_upper(bound) for column, bound in (row.get("max") or {}).items()},
+            nulls={column: count for column, count in (row.get("null_count") or {}).items() if isinstance(count, int)},
             reference=path,
         )
 

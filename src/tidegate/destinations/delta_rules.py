@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 _KNOWN_READER_FEATURES = {"timestampNtz", "deletionVectors", "v2Checkpoint", "vacuumProtocolCheck"}
 _KNOWN_WRITER_FEATURES = _KNOWN_READER_FEATURES | {"appendOnly", "invariants", "changeDataFeed", "checkConstraints"}
+_WHOLE_FILES = frozenset({"append", "overwrite", "full_load", "overwrite_partitions"})
+"""Strategies that add and remove whole files, whose changes readers can tell without further files."""
 _RULES_OF_FIELDS = ("delta.invariants", "delta.generationExpression", "delta.identity.")
 
 
-def broken_rules(table: deltalake.DeltaTable, load_type: str) -> set[str]:
-    """Return the rules of a table that a load of this type would break by writing files itself."""
+def broken_rules(table: deltalake.DeltaTable, strategy: str) -> set[str]:
+    """Return the rules of a table that a load by this strategy would break by writing files itself."""
     protocol, configuration = table.protocol(), table.metadata().configuration
     broken = (set(protocol.reader_features or ()) - _KNOWN_READER_FEATURES) | (
         set(protocol.writer_features or ()) - _KNOWN_WRITER_FEATURES
@@ -27,7 +29,7 @@ def broken_rules(table: deltalake.DeltaTable, load_type: str) -> set[str]:
     broken |= set(_rules_of_fields(json.loads(table.schema().to_json())))
     if configuration.get("delta.columnMapping.mode", "none") != "none":
         broken.add("columnMapping")
-    if load_type == "merge_upsert" and str(configuration.get("delta.enableChangeDataFeed")).lower() == "true":
+    if strategy not in _WHOLE_FILES and str(configuration.get("delta.enableChangeDataFeed")).lower() == "true":
         broken.add("delta.enableChangeDataFeed")
     if "deletionVectors" in (protocol.reader_features or ()) and table.deletion_vectors().read_all().num_rows:
         broken.add("deletionVectors")

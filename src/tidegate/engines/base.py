@@ -7,7 +7,7 @@ Types that cross rooms are Arrow types.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -69,6 +69,15 @@ class ColumnCast:
     """Zone of naive times that become zoned."""
 
 
+@dataclass(frozen=True, slots=True)
+class FieldId:
+    """The number by which a table format knows a column, whatever it is called."""
+
+    number: int
+    inner: Mapping[str, FieldId] = field(default_factory=dict)
+    """Those of a struct's fields by name; that of a list's elements is called `element`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileTarget:
     """Where and how files are written."""
@@ -82,6 +91,10 @@ class FileTarget:
     max_rows_per_file: int | None = None
     target_file_size: int | None = None
     """Rough size in bytes, in memory, at which a new file is begun."""
+    keeps_partition_columns: bool = False
+    """Whether partition columns are in the files too, not only in their folders' names."""
+    field_ids: Callable[[Mapping[str, pa.DataType]], Mapping[str, FieldId]] | None = None
+    """Columns of the rows → numbers that the Parquet files give them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +282,31 @@ class BaseEngine(ABC):
             keys: Columns that identify a row, compared NULL-safe.
             order: Columns compared one after the other; NULL (and NaN) is less than any value; of ties the batch wins.
         """
+
+    @abstractmethod
+    def with_content_hash(self, frame: Frame, columns: Sequence[str], name: str) -> Frame:
+        """Return the frame with a 64-bit hash of these columns; equal for equal values, NULL and order included.
+
+        It compares rows within one load; it is not stable across versions.
+        """
+
+    @abstractmethod
+    def with_neighbour(
+        self, frame: Frame, keys: Sequence[str], order: str, columns: Mapping[str, str], *, offset: int
+    ) -> Frame:
+        """Return the frame with values of the row before (-1) or after (+1) of the same key, in order.
+
+        Args:
+            frame: The rows.
+            keys: Columns that identify a row, compared NULL-safe.
+            order: The column that orders the rows of one key.
+            columns: New column → column whose value it takes; NULL where there is no such row.
+            offset: -1 or +1.
+        """
+
+    @abstractmethod
+    def before(self, frame: Frame, starts: Mapping[str, Any]) -> Frame:
+        """Return the rows whose every one of these watermark columns is set and before its start, if it has one."""
 
 
 engine_registry: PluginRegistry[BaseEngine] = PluginRegistry("tidegate.engines", BaseEngine)

@@ -10,6 +10,7 @@ import narwhals as nw
 import polars as pl
 
 from tidegate.engines.base import BaseEngine, ColumnCast, FileGroup, FileScan, FileTarget, Written
+from tidegate.engines.meter import comparable, literal
 from tidegate.engines.polars_errors import locate, translate, without_panic
 from tidegate.engines.polars_files import PATH, partition_literal, read_group, write_files
 from tidegate.engines.polars_inspection import inspect_file
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ROW = "__tidegate_row"
+_SEED = 0x9E3779B97F4A7C15
 _WIDENING = pl.ScanCastOptions(
     integer_cast=["upcast"],
     float_cast=["upcast"],
@@ -227,7 +229,6 @@ class PolarsEngine(BaseEngine):
         return _joined(frame, batch, keys, "anti")
 
     @without_panic
-    @without_panic
     def keeping(self, batch: Frame, old: Frame, keys: Sequence[str], columns: Sequence[str]) -> Frame:
         """Return the batch with `columns` taken from the row of `old` with the same key, where there is one."""
         left: pl.LazyFrame = batch.to_native()
@@ -255,6 +256,42 @@ class PolarsEngine(BaseEngine):
             right.select(*keys, *theirs), on=list(keys), how="inner", nulls_equal=True
         )
         return nw.from_native(pairs.filter(_outranks(len(ranks))).select(keys))
+
+    @without_panic
+    def with_content_hash(self, frame: Frame, columns: Sequence[str], name: str) -> Frame:
+        """Return the frame with a hash of these columns."""
+        lazy: pl.LazyFrame = frame.to_native()
+        schema = lazy.collect_schema()
+        # NaN has many forms, and zero two signs
+        values = [
+            (pl.col(column) + 0.0).alias(column) if schema[column].is_float() else pl.col(column) for column in columns
+        ]
+        content = pl.struct(values).hash(_SEED) if values else pl.lit(0, dtype=pl.UInt64)
+        return nw.from_native(lazy.with_columns(content.alias(name)))
+
+    @without_panic
+    def with_neighbour(
+        self, frame: Frame, keys: Sequence[str], order: str, columns: Mapping[str, str], *, offset: int
+    ) -> Frame:
+        """Return the frame with values of the row before or after; sorts it."""
+        lazy: pl.LazyFrame = frame.to_native()
+        ordered = lazy.sort(*keys, order)
+        is_same_key = pl.all_horizontal([pl.col(key).eq_missing(pl.col(key).shift(-offset)) for key in keys])
+        same = is_same_key & (pl.int_range(pl.len()) - (-offset)).is_between(0, pl.len() - 1)
+        values = [pl.when(same).then(pl.col(column).shift(-offset)).alias(name) for name, column in columns.items()]
+        return nw.from_native(ordered.with_columns(values))
+
+    @without_panic
+    def before(self, frame: Frame, starts: Mapping[str, Any]) -> Frame:
+        """Return the rows whose every one of these watermark columns is set and before its start."""
+        lazy: pl.LazyFrame = frame.to_native()
+        schema = lazy.collect_schema()
+        is_before = [
+            value.is_not_null() if start is None else value < literal(start, schema[column])
+            for column, start in starts.items()
+            for value in [comparable(column, schema[column])]
+        ]
+        return nw.from_native(lazy.filter(pl.all_horizontal(is_before).fill_null(value=False)))
 
 
 def _outranks(columns: int) -> pl.Expr:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import polars as pl
 
 from tidegate.engines.base import FileGroup, FileTarget, Written, WrittenFile, partition_text
+from tidegate.engines.polars_field_ids import with_field_ids
 from tidegate.engines.polars_types import polars_type
 
 if TYPE_CHECKING:
@@ -96,11 +97,13 @@ def write_files(frame: pl.LazyFrame, target: FileTarget) -> Written:
 
 def _written(frame: pl.LazyFrame, target: FileTarget, files: _NewFiles) -> Written:
     if target.format == "parquet":
+        frame, arrow_schema = with_field_ids(frame, target.field_ids)
         frame.sink_parquet(
             files.where(),
             compression=cast("ParquetCompression", target.compression or "zstd"),
             compression_level=None if target.compression else _ZSTD_LEVEL,
             mkdir=True,
+            arrow_schema=arrow_schema,
             sinked_paths_callback=files.parquet_written,
         )
         return files.written()
@@ -131,7 +134,7 @@ class _NewFiles:
             target.folder,
             file_path_provider=self._path,
             key=list(target.partition_by) or None,
-            include_key=False if target.partition_by else None,
+            include_key=target.keeps_partition_columns if target.partition_by else None,
             max_rows_per_file=target.max_rows_per_file,
             approximate_bytes_per_file=target.target_file_size or "auto",
         )

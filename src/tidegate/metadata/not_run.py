@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidegate.metadata.node import Node
-from tidegate.models import Connection, DataFlow, Destination, Source, Transform
+from tidegate.models import Connection, DataFlow, Source, Transform
 from tidegate.models.connection import LookBackFields
 from tidegate.models.options import READ_OPTIONS, WRITE_OPTIONS
 from tidegate.models.source import SourceSettings
@@ -20,18 +20,17 @@ if TYPE_CHECKING:
 
 SOURCE_FORMATS = tuple(READ_OPTIONS)
 DESTINATION_FORMATS = tuple(WRITE_OPTIONS)
-LOAD_TYPES = ("append", "overwrite", "full_load", "merge_upsert")
 ENGINES = ("polars",)
 
 _LOOK_BACK = frozenset(LookBackFields.model_fields)
 _SECTIONS = frozenset({"triggers", "quality"})
 _CONNECTION = frozenset({"catalog"})
-_CONNECTION_SETTINGS = _LOOK_BACK | {"date_folder_partitions", "merge_options"}
+_ICEBERG_SETTINGS = frozenset({"catalog_type", "catalog_properties"})
+_CONNECTION_SETTINGS = _LOOK_BACK | {"date_folder_partitions"}
 _DATAFLOW = frozenset({"configure", "depends_on", "quality", "timeout"})
-_SOURCE = frozenset({"query", "python_function", "cdc"})
+_SOURCE = frozenset({"query", "python_function"})
 _SOURCE_SETTINGS = frozenset(SourceSettings.model_fields) - {"read_options"}
 _TRANSFORM = frozenset({"value_rules", "hash_columns", "masking_rules"})
-_DESTINATION_SETTINGS = frozenset({"replace_by_watermark", "schema_policy", "merge_options", "scd2_effective_column"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +55,10 @@ def sections_not_run(sections: Mapping[str, Node]) -> Iterator[NotRun]:
 
 def connection_not_run(connection: Connection) -> Iterator[NotRun]:
     """Yield the fields of a connection that are not run."""
-    yield from _given(connection, _CONNECTION, ())
-    yield from _given(connection.settings, _CONNECTION_SETTINGS, ("configure",))
+    iceberg = connection.format == "iceberg"
+    yield from _given(connection, frozenset() if iceberg else _CONNECTION, ())
+    settings = _CONNECTION_SETTINGS if iceberg else _CONNECTION_SETTINGS | _ICEBERG_SETTINGS
+    yield from _given(connection.settings, settings, ("configure",))
 
 
 def source_not_run(source: Source, connection: Connection | None) -> Iterator[NotRun]:
@@ -67,12 +68,9 @@ def source_not_run(source: Source, connection: Connection | None) -> Iterator[No
     yield from _format(connection, "source", SOURCE_FORMATS)
 
 
-def destination_not_run(destination: Destination, connection: Connection | None) -> Iterator[NotRun]:
-    """Yield what is not run of a destination: its fields and values, and the format of its connection."""
-    yield from _given(destination.settings, _DESTINATION_SETTINGS, ("destination", "configure"))
+def destination_not_run(connection: Connection | None) -> Iterator[NotRun]:
+    """Yield what is not run of a destination: the format of its connection."""
     yield from _format(connection, "destination", DESTINATION_FORMATS)
-    yield from _other_value(destination.load_type, LOAD_TYPES, ("destination", "load_type"))
-    yield from _other_value(destination.settings.delete_mode, ("hard",), ("destination", "configure", "delete_mode"))
 
 
 def transform_not_run(transform: Transform) -> Iterator[NotRun]:

@@ -1,4 +1,4 @@
-"""The rules over read and write options: which a format knows, and which values they take."""
+"""The rules over read, write and merge options: which a format knows, and which values they take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from tidegate.metadata.declared import Declared
 from tidegate.metadata.finding import suggestion
 from tidegate.metadata.node import Path
-from tidegate.models.options import READ_OPTIONS, WRITE_OPTIONS, Option
+from tidegate.models.options import MERGE_OPTIONS, READ_OPTIONS, WRITE_OPTIONS, Option
 
 
 def check_options(declared: Declared, path: Path, format_name: str | None) -> None:
@@ -20,7 +20,11 @@ def check_options(declared: Declared, path: Path, format_name: str | None) -> No
         path: Where its `configure` is.
         format_name: Format of the connection. Nothing is said of a format that this version does not read or write.
     """
-    known_formats = {"read_options": READ_OPTIONS, "write_options": WRITE_OPTIONS}
+    known_formats = {
+        "read_options": READ_OPTIONS,
+        "write_options": WRITE_OPTIONS,
+        "merge_options": dict.fromkeys(WRITE_OPTIONS, MERGE_OPTIONS),
+    }
     for field, table in known_formats.items():
         if known := table.get(format_name or ""):
             _check(declared, (*path, field), known, f"options of {format_name}")

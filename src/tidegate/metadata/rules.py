@@ -21,8 +21,8 @@ from tidegate.metadata.not_run import (
     transform_not_run,
 )
 from tidegate.models import Connection, DataFlow, Destination, SchemaHint, SchemaHintSection, Source, Transform
-from tidegate.models.connection import FILE_FORMATS, TYPE_OF_FORMAT
-from tidegate.models.destination import KEYED_LOAD_TYPES
+from tidegate.models.connection import TYPE_OF_FORMAT
+from tidegate.models.load_rules import LoadFault, destination_faults, source_faults
 from tidegate.models.options import WRITE_OPTIONS
 from tidegate.state.watermark import parse_duration
 
@@ -63,7 +63,9 @@ def check_connection(declared: Declared, connection: Connection) -> None:
     if not connection.is_active:
         return
     _report_not_run(declared, connection_not_run(connection))
-    stands_on_path = connection.connection_type in {"file", "lakehouse"} and not connection.catalog
+    stands_on_path = connection.connection_type in {"file", "lakehouse"} and not (
+        connection.catalog or connection.names_a_catalog
+    )
     if stands_on_path and not connection.settings.base_path:
         message = f"a connection of format {connection.format} needs configure.base_path"
         declared.report("TG119", message, "configure", "base_path", hint="name the folder that its tables are below")
@@ -128,18 +130,17 @@ def _check_transform(flow: DeclaredFlow, transform: Transform) -> None:
 
 
 def _check_destination(flow: DeclaredFlow, destination: Destination) -> None:
-    """TG102, TG106, TG107, TG108, TG109, TG113, TG116, TG117."""
+    """TG102, TG106, TG107, TG108, TG109, TG113, TG116, TG117, TG122."""
     declared, connection = flow.declared, destination.connection
     _check_unique(declared, destination.merge_keys, ("destination", "merge_keys"))
     _check_partitions(declared, destination)
-    if destination.load_type in KEYED_LOAD_TYPES and not destination.merge_keys:
-        message = f"load_type {destination.load_type} needs destination.merge_keys"
-        hint = "name the columns that identify a row"
-        declared.report("TG106", message, "destination", "merge_keys", hint=hint)
-    can_be_written = _check_format(declared, destination, connection)
+    _report_faults(declared, destination_faults(destination))
+    if flow.source:
+        _report_faults(declared, source_faults(flow.source, destination))
+    can_be_written = _check_format(declared, connection)
     if flow.is_active:
         _check_connection_is_active(declared, connection, "destination")
-        _report_not_run(declared, destination_not_run(destination, connection if can_be_written else None))
+        _report_not_run(declared, destination_not_run(connection if can_be_written else None))
 
 
 def _check_partitions(declared: Declared, destination: Destination) -> None:
@@ -154,7 +155,7 @@ def _check_partitions(declared: Declared, destination: Destination) -> None:
         check_expression(declared, partition.expression, (*path, index, "expression"))
 
 
-def _check_format(declared: Declared, destination: Destination, connection: Connection | None) -> bool:
+def _check_format(declared: Declared, connection: Connection | None) -> bool:
     """Report what no version can write (TG107); return whether the format can be a destination."""
     if connection is None or connection.format is None:
         return True
@@ -163,10 +164,6 @@ def _check_format(declared: Declared, destination: Destination, connection: Conn
         hint = f"write to one of {', '.join(WRITE_OPTIONS)}"
         declared.report("TG107", message, "destination", "connection_name", hint=hint)
         return False
-    if connection.format in FILE_FORMATS and destination.load_type in KEYED_LOAD_TYPES:
-        message = f"load_type {destination.load_type} is impossible with {connection.format} files"
-        hint = "rows are merged into delta tables; files take append, overwrite and full_load"
-        declared.report("TG107", message, "destination", "load_type", hint=hint)
     return True
 
 
@@ -212,6 +209,11 @@ def _report_not_run(declared: Declared, fields: Iterable[NotRun]) -> None:
     for field in fields:
         message = f"{field.what}: declared, but this version of Tidegate does not run it"
         declared.report("TG113", message, *field.path, hint=field.hint)
+
+
+def _report_faults(declared: Declared, faults: Iterable[LoadFault]) -> None:
+    for fault in faults:
+        declared.report(fault.code, fault.message, *fault.path, hint=fault.hint)
 
 
 def destination_key(destination: Destination) -> str | None:

@@ -47,6 +47,18 @@ CREDENTIAL_FIELDS = frozenset(
     }
 )
 
+_CREDENTIAL_PROPERTIES = (
+    ".access-key-id",
+    ".secret-access-key",
+    ".session-token",
+    "credential",
+    ".token",
+    ".password",
+    ".sas-token",
+    ".account-key",
+)
+"""Ends of the names of `catalog_properties` that hold credentials; they are masked as those fields are."""
+
 
 class LookBack(Declaration):
     """How far back a read starts, besides the position: a fixed span, or a closing day."""
@@ -80,6 +92,10 @@ class ConnectionSettings(LookBackFields):
     username: str | None = None
     password: str | None = Field(default=None, repr=False)
     catalog: str | None = None
+    catalog_type: Literal["sql", "rest", "glue", "hive", "dynamodb", "bigquery"] | None = None
+    """Kind of Iceberg catalog; without it a SQL catalog on SQLite, `{base_path}/catalog.db`."""
+    catalog_properties: Options = Field(default_factory=dict, repr=False)
+    """Further properties of an Iceberg catalog, by the names that PyIceberg gives them."""
     database: str | None = None
     database_type: Literal["mysql", "mssql", "postgresql", "oracle", "sqlite", "duckdb"] | None = None
     auth_type: (
@@ -190,6 +206,13 @@ class Connection(Declaration):
         return ConnectionSettings.model_validate(self.configure)
 
     @property
+    def names_a_catalog(self) -> bool:
+        """Whether tables are found through an Iceberg catalog that is declared, and not by their `base_path`."""
+        settings = self.settings
+        declared = self.catalog or settings.catalog_type or settings.catalog_properties
+        return self.format == "iceberg" and bool(declared)
+
+    @property
     def secrets_resolved(self) -> bool:
         """Whether `configure` holds secrets, no longer their keys."""
         return self._secrets_resolved
@@ -231,6 +254,7 @@ class Connection(Declaration):
         def shown(key: str, value: Any) -> Any:
             if isinstance(value, dict):
                 return {inner: shown(inner, item) for inner, item in value.items()}
-            return MASK if key in hidden and value is not None else mask_within(value)
+            hides = key in hidden or key.endswith(_CREDENTIAL_PROPERTIES)
+            return MASK if hides and value is not None else mask_within(value)
 
         return {key: shown(key, value) for key, value in configure.items()}

@@ -51,13 +51,18 @@ class DataFlow(Declaration):
 
     @property
     def deduplicate_columns(self) -> tuple[str, ...]:
-        """The declared columns, else the merge keys."""
-        return self.transform.deduplicate_columns or self.destination.merge_keys
+        """The declared columns, else the merge keys; and for history the effective column: a key has many versions."""
+        destination = self.destination
+        if self.transform.deduplicate_columns or destination.load_type != "scd2":
+            return self.transform.deduplicate_columns or destination.merge_keys
+        effective = destination.settings.scd2_effective_column
+        return (*destination.merge_keys, *([effective] if effective else []))
 
     @property
     def latest_data_columns(self) -> tuple[str, ...]:
-        """The declared columns, else the watermark columns."""
-        return self.transform.latest_data_columns or self.source.watermark_columns
+        """The declared columns, else those that order change data, else the watermark columns."""
+        sequence = self.source.cdc.sequence_by if self.source.cdc else ()
+        return self.transform.latest_data_columns or sequence or self.source.watermark_columns
 
 
 class Metadata(Declaration):

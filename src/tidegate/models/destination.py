@@ -10,12 +10,15 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from tidegate.errors import ConfigurationError
 from tidegate.models.base import Declaration, Name, Names, Options, TypedBy
 from tidegate.models.connection import Connection
+from tidegate.models.options import MERGE_OPTIONS, checked_options
 from tidegate.models.source import connection_by_name, joined_path
 
 LoadType = Literal[
     "append", "overwrite", "full_load", "merge_upsert", "merge_overwrite", "scd2", "merge_delete", "snapshot"
 ]
 KEYED_LOAD_TYPES = frozenset({"merge_upsert", "merge_overwrite", "scd2", "merge_delete", "snapshot"})
+WINDOW_LOAD_TYPES = frozenset({"append", "merge_overwrite"})
+"""Load types that `replace_by_watermark` turns into a replacement of the rows from the position on."""
 
 
 class PartitionColumn(Declaration):
@@ -82,6 +85,28 @@ class Destination(Declaration):
         return self.partition_columns or self.settings.partition_columns
 
     @property
+    def merge_options(self) -> dict[str, Any]:
+        """The connection's merge options, overlaid by the destination's."""
+        inherited = self.connection.settings.merge_options if self.connection else {}
+        return {**inherited, **self.settings.merge_options}
+
+    @property
+    def compare_columns(self) -> tuple[str, ...]:
+        """Merge option `compare_columns`: the columns that make two versions of a row different; empty for all."""
+        options = checked_options({"merge_options": MERGE_OPTIONS}, "merge_options", self.merge_options)
+        return tuple(options.get("compare_columns", ()))
+
+    @property
+    def strategy(self) -> str:
+        """The load strategy that carries out `load_type` with these settings, by its registered name."""
+        if self.settings.replace_by_watermark:
+            return "replace_by_watermark"
+        mode = self.write_options.get("partition_overwrite_mode", self.write_options.get("partitionOverwriteMode"))
+        if self.load_type in {"overwrite", "full_load"} and str(mode).lower() == "dynamic":
+            return "overwrite_partitions"
+        return self.load_type
+
+    @property
     def path(self) -> str | None:
         """`{base_path}/{schema_name}/{table}`, or None when the connection has no `base_path`."""
         return joined_path(self.connection, self.schema_name, self.table)
@@ -93,8 +118,15 @@ class Destination(Declaration):
         return {**inherited, **self.settings.write_options}
 
     @property
+    def namespace(self) -> str:
+        """The namespace of an Iceberg table: `schema_name`, else the connection's `database`, else `default`."""
+        return self.schema_name or (self.connection.database if self.connection else None) or "default"
+
+    @property
     def destination_key(self) -> str:
         """The physical destination: `table:<qualified name>` with a catalog or database, else `path:<path>`.
+
+        An Iceberg table is one by its catalog, which is one by its place: `iceberg:<place>:<qualified name>`.
 
         Lower-cased, so that two spellings of one table are one destination.
 
@@ -102,6 +134,11 @@ class Destination(Declaration):
             ConfigurationError: the connection is missing, or has neither a catalog, a database nor a `base_path`.
         """
         connection = self.connection
+        if connection and connection.format == "iceberg" and (self.path is not None or connection.names_a_catalog):
+            settings = connection.settings
+            place = settings.url or settings.catalog_properties.get("uri") or settings.base_path or ""
+            parts = (connection.catalog, self.namespace, self.table)
+            return f"iceberg:{place}:{'.'.join(part for part in parts if part)}".lower()
         if connection and (connection.catalog or connection.database):
             parts = (connection.catalog, connection.database, self.schema_name, self.table)
             return "table:" + ".".join(part for part in parts if part).lower()

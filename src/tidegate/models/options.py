@@ -75,6 +75,19 @@ def _one_byte_or_none(value: Any) -> str | None:
     return None if value is None or value == "" else _one_byte(value)
 
 
+def _overwrite_mode(value: Any) -> str:
+    if _text(value).lower() not in {"static", "dynamic"}:
+        raise ValueError
+    return str(value).lower()
+
+
+def _column_names(value: Any) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        raise ValueError
+    return tuple(part.strip() for part in parts if part.strip())
+
+
 def _encoding(value: Any) -> str:
     encodings = {"utf8": "utf8", "utf-8": "utf8", "utf8-lossy": "utf8-lossy"}
     if _text(value).lower() not in encodings:
@@ -117,6 +130,12 @@ _WRITE = (
     Option(name="compression", wanted="the name of a codec", read=_text),
     Option(name="max_rows_per_file", wanted="a number of rows above 0", read=_count_above_zero),
     Option(name="target_file_size", wanted="a number of bytes above 0", read=_count_above_zero),
+    Option(
+        name="partition_overwrite_mode",
+        wanted="static (replace all rows) or dynamic (replace the partitions that the rows are in)",
+        read=_overwrite_mode,
+        spellings=("partitionOverwriteMode",),
+    ),
 )
 
 
@@ -135,9 +154,14 @@ READ_OPTIONS: Mapping[str, Mapping[str, Option]] = MappingProxyType(
 """Format to spelling to option. A format that is not here is not read by this version."""
 
 WRITE_OPTIONS: Mapping[str, Mapping[str, Option]] = MappingProxyType(
-    dict.fromkeys(("delta", "parquet", "csv", "jsonl"), _by_spelling(_WRITE))
+    dict.fromkeys(("delta", "iceberg", "parquet", "csv", "jsonl"), _by_spelling(_WRITE))
 )
 """Format to spelling to option. A format that is not here is not written by this version."""
+
+MERGE_OPTIONS: Mapping[str, Option] = _by_spelling(
+    (Option(name="compare_columns", wanted="names of columns", read=_column_names),)
+)
+"""Options of merges, for every format that rows are merged into."""
 
 
 def named_options(table: Mapping[str, Option], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def explain_stage(stage: Stage) -> dict[str, Any]:
         case Transform(name=name, detail=detail):
             return {"step": name, "text": detail}
         case Write():
-            return {"step": "write", "text": _write_text(stage), "load_type": stage.load_type, "place": stage.place}
+            return {"step": "write", "text": _write_text(stage), "strategy": stage.strategy, "place": stage.place}
         case CommitLoad(sequence=sequence):
             text = f"load {sequence}: rows, sequence and position in one step"
             return {"step": "commit", "text": text, "sequence": sequence}
@@ -84,6 +84,6 @@ def _meter_text(stage: Meter) -> str:
 
 
 def _write_text(stage: Write) -> str:
-    verb = "create" if stage.creates else stage.load_type
+    verb = "create" if stage.creates else stage.strategy
     partitions = f", partitioned by {', '.join(stage.partition_by)}" if stage.partition_by else ""
     return f"{verb} {stage.place}: {stage.detail}{partitions}"

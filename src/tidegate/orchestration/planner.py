@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tidegate.destinations import BaseTable, strategy_registry, table_registry
 from tidegate.errors import ConfigurationError, WatermarkError
-from tidegate.models.destination import KEYED_LOAD_TYPES
+from tidegate.models.load_rules import load_faults
 from tidegate.orchestration.stages import (
     CommitLoad,
     Idle,
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from tidegate.models import Connection, DataFlow
     from tidegate.platforms import BasePlatform
     from tidegate.sources import ReadPlan
-
-REPLACING_LOAD_TYPES = frozenset({"overwrite", "full_load"})
-"""Load types that read all of their source every time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +57,8 @@ class Planner:
         known = self.state.read(flow.dataflow_id) or FlowState(dataflow_id=flow.dataflow_id, name=flow.name)
         current = _recovered(replace(known, name=flow.name), table, snapshot, flow.source.path or "")
         source = source_registry.load(_format(flow.source.connection, "source"))(flow, self.platform)
-        everything = flow.destination.load_type in REPLACING_LOAD_TYPES
-        read = source.plan(current.position, everything=everything)
+        strategy = strategy_registry.load(flow.destination.strategy)
+        read = source.plan(current.position, scope=strategy.reads)
         stages: list[Stage] = [] if current is known or current.origin != "recovered" else [Recover(state=current)]
         if read.nothing_new and snapshot.version is not None:
             stages.append(Idle(plan=read, reason=read.nothing_new))
@@ -92,14 +89,13 @@ def transformers_of(flow: DataFlow) -> list[tuple[str, type[BaseTransformer], st
 
 def _refuse_impossible(flow: DataFlow, table: BaseTable) -> None:
     """Refuse what `check` refuses too, for dataflows that do not come from checked metadata."""
-    load_type, keys = flow.destination.load_type, flow.destination.merge_keys
+    load_type = flow.destination.load_type
+    for fault in load_faults(flow):
+        raise ConfigurationError(fault.message, code=fault.code, where=table.place, hint=fault.hint)
     if load_type not in table.load_types:
         msg = f"load_type {load_type!r} is impossible with a destination of this format"
         hint = f"possible are {', '.join(sorted(table.load_types))}"
         raise ConfigurationError(msg, code="TG107", where=table.place, hint=hint)
-    if load_type in KEYED_LOAD_TYPES and not keys:
-        msg = f"load_type {load_type!r} needs merge_keys"
-        raise ConfigurationError(msg, code="TG106", where=table.place, hint="name the columns that identify a row")
 
 
 def _load_stages(
@@ -112,10 +108,10 @@ def _load_stages(
     metered = Meter(
         columns=flow.source.watermark_columns,
         start=dict(read.starts),
-        recognises=flow.destination.load_type == "append",
+        recognises=flow.destination.strategy == "append",
     )
     condition = flow.source.filter_expression
-    load_type = flow.destination.load_type
+    strategy = flow.destination.strategy
     return [
         Read(plan=read),
         *(step for order, step in steps if order < METER_ORDER),
@@ -123,9 +119,9 @@ def _load_stages(
         metered,
         *(step for order, step in steps if order >= METER_ORDER),
         Write(
-            load_type=load_type,
+            strategy=strategy,
             place=table.place,
-            detail=strategy_registry.load(load_type).describe(flow),
+            detail=strategy_registry.load(strategy).describe(flow),
             creates=snapshot.version is None,
             partition_by=snapshot.partition_by or tuple(part.column for part in flow.destination.partitions),
         ),

@@ -12,8 +12,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from tidegate.destinations import strategy_registry
 from tidegate.errors import MetadataError, TidegateError, WatermarkError
-from tidegate.orchestration.planner import REPLACING_LOAD_TYPES, table_of
+from tidegate.orchestration.planner import table_of
 from tidegate.state import FlowState, Position, StateStore
 from tidegate.state.position import SeenRows
 from tidegate.state.typed_text import parse_value
@@ -180,7 +181,7 @@ def doubles(flow: DataFlow, before: FlowState, position: Position) -> bool:
 
     True also for a position at the very value reached: the rows that tie with it are no longer recognised.
     """
-    if flow.destination.load_type != "append" or not before.sequence:
+    if flow.destination.strategy != "append" or not before.sequence:
         return False
     reached = before.position.watermark
     if not reached or not position.watermark:
@@ -239,7 +240,7 @@ def _type_of(flow: DataFlow, column: str, given: str, position: Position) -> str
 
 
 def _no_watermark(flow: DataFlow) -> WatermarkError:
-    if flow.destination.load_type in REPLACING_LOAD_TYPES:
+    if strategy_registry.load(flow.destination.strategy).reads == "all":
         hint = f"a load of type {flow.destination.load_type} reads everything, every time"
     else:
         hint = "its position is the files that it has read; `tidegate state rewind` reads all of them again"

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tidegate.destinations import Commit, LoadStrategy, strategy_registry
-from tidegate.destinations.commit import commit_change
+from tidegate.destinations.commit import LoadContext, commit_change
 from tidegate.engines.base import ColumnCast
 from tidegate.engines.meter import Meter as RowMeter
 from tidegate.errors import TidegateError, WatermarkError
 from tidegate.expressions.sql import parse_expression
-from tidegate.orchestration.planner import REPLACING_LOAD_TYPES
 from tidegate.orchestration.stages import (
     CommitLoad,
     Idle,
@@ -33,7 +32,12 @@ from tidegate.orchestration.stages import (
 from tidegate.state.position import fingerprint
 from tidegate.transformers import TransformContext, transformer_registry
 from tidegate.transformers.column_names import final_names
-from tidegate.transformers.deduplicator import order_at_destination
+from tidegate.transformers.destination_columns import (
+    moments_at_destination,
+    order_at_destination,
+    watermark_at_destination,
+)
+from tidegate.transformers.system_columns import load_stamp
 
 if TYPE_CHECKING:
     from tidegate.engines.base import BaseEngine, Frame, Written
@@ -153,8 +157,8 @@ class _Load:
                 self._metered()
             case Transform(plugin=plugin):
                 self._frame = transformer_registry.get(plugin).transform(self._frame, self._context)
-            case Write(load_type=load_type):
-                self._write(load_type)
+            case Write(strategy=strategy):
+                self._write(strategy)
             case CommitLoad(sequence=sequence):
                 self._commit(sequence)
 
@@ -182,23 +186,26 @@ class _Load:
         self._meter = RowMeter(self._opened.cursor, lambda rows: self._progress("writing", rows))
         self._frame = self._engine.metered(self._frame, self._meter)
 
-    def _write(self, load_type: str) -> None:
+    def _write(self, strategy: str) -> None:
         table, snapshot = self._plan.table, self._plan.snapshot
-        replaces = load_type in REPLACING_LOAD_TYPES
+        strategy_type = strategy_registry.load(strategy)
+        replaces = strategy_type.replaces_schema
         self._frame = _spelled_as(self._frame, self._engine.schema(self._frame), snapshot.columns)
         columns = self._engine.schema(self._frame)
         fitted = table.fitted(columns, replace(snapshot, columns={}) if replaces else snapshot)
         casts = {column: ColumnCast(type=dtype) for column, dtype in fitted.items() if dtype != columns[column]}
         frame = self._engine.cast(self._frame, casts) if casts else self._frame
         keys = final_names(self._flow.destination.merge_keys, self._flow, self._context.column_name_mode, columns)
-        self._strategy = strategy_registry.load(load_type)(
-            table=table,
-            engine=self._engine,
-            keys=tuple(keys),
+        context = LoadContext(
             load_id=self._load_id,
             scratch=self._scratch,
+            keys=tuple(keys),
             order=order_at_destination(self._flow, self._context.column_name_mode, columns),
+            moments=moments_at_destination(self._flow, self._context.column_name_mode, columns),
+            window=self._window(columns) if strategy_type.reads == "window" else {},
+            stamp=load_stamp(self._context.started_at, self._context.run_id),
         )
+        self._strategy = strategy_type(table=table, engine=self._engine, context=context)
         try:
             self._written = self._strategy.write(frame, snapshot)
         except Exception as error:
@@ -213,6 +220,12 @@ class _Load:
         self.outcome.bytes_written = self._written.size
         self._progress("committing", reading.rows, self._written.rows)
 
+    def _window(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+        """Return from where the source was read, by the watermark column as the destination calls it."""
+        names = watermark_at_destination(self._flow, self._context.column_name_mode, columns)
+        cursor = self._opened.cursor
+        return {name: cursor.start(column) for column, name in zip(cursor.columns, names, strict=True)}
+
     def _commit(self, sequence: int) -> None:
         state = replace(
             self._plan.state,
@@ -221,8 +234,8 @@ class _Load:
             run_id=self._runner.run_id,
             origin="read",
         )
-        replaces = self._flow.destination.load_type in REPLACING_LOAD_TYPES
-        if self._written.rows or replaces or self._plan.snapshot.version is None:
+        strategy = self._strategy
+        if self._written.rows or (strategy and strategy.commits_nothing) or self._plan.snapshot.version is None:
             version = self._commit_to_table(sequence)
             state = replace(state, sequence=sequence, version=version, origin="commit")
         try:

@@ -67,7 +67,7 @@ class Transform:
 class Write:
     """Run all of the above once, and write the rows where no reader sees them."""
 
-    load_type: str
+    strategy: str
     place: str
     detail: str
     creates: bool

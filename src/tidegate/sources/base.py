@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tidegate.registry import PluginRegistry
 from tidegate.state import Position
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from tidegate.engines.meter import Cursor, Reading
     from tidegate.models import DataFlow
     from tidegate.platforms import BasePlatform
+
+
+ReadScope = Literal["new", "window", "all"]
+"""How much of a source a load needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +61,13 @@ class BaseSource(ABC):
         self.platform = platform
 
     @abstractmethod
-    def plan(self, position: Position, *, everything: bool) -> ReadPlan:
+    def plan(self, position: Position, *, scope: ReadScope) -> ReadPlan:
         """Fix what will be read, without reading rows.
 
         Args:
             position: Where the dataflow stands.
-            everything: Read all of the source, as full loads do; the position only serves for types.
+            scope: `new` for what was not read before; `window` for all from the position on, also what was read
+                before; `all` for all of the source: the position then only serves for types.
 
         Raises:
             SourceError: there is nothing at the place, or it cannot be read as it is.

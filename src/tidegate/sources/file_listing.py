@@ -102,6 +102,11 @@ def _below(path: str, root: str) -> str:
     return "/".join(part for part in path.removeprefix(root).split("/") if part not in {"", "."})
 
 
+def is_unchanged(files: Sequence[FileInfo], position: Position, root: str) -> bool:
+    """Tell whether the source is, file by file, what was read before: none added, changed or removed."""
+    return dict(seen_as(file, root) for file in files) == position.seen_files
+
+
 def partition_values(path: str, root: str) -> dict[str, str | None]:
     """Return the hive partition values in a file's path below `root`: `/year=2013/month=2/` has two."""
     folders = path.removeprefix(root).split("/")[:-1]

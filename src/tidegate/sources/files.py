@@ -26,6 +26,7 @@ from tidegate.sources.base import BaseSource, OpenRead, ReadPlan
 from tidegate.sources.file_columns import Columns, check_columns, group_files, resolve_types
 from tidegate.sources.file_listing import (
     Selection,
+    is_unchanged,
     list_files,
     partition_values,
     seen_as,
@@ -39,6 +40,8 @@ from tidegate.state import Position
 if TYPE_CHECKING:
     from tidegate.engines.base import BaseEngine
     from tidegate.engines.meter import Reading
+    from tidegate.platforms import FileInfo
+    from tidegate.sources.base import ReadScope
     from tidegate.state.watermark import Value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,6 +55,8 @@ class FileReadPlan(ReadPlan):
     """The folder below which files are known by their paths, and folders may be partitions."""
     format: FileFormat
     selection: Selection
+    replaces_seen: tuple[FileInfo, ...] = ()
+    """All files there are, when the position after the read knows only these: what was read before was read again."""
     inspects_all: bool = False
     """Whether types are inferred from all of each file, which then is read twice."""
 
@@ -82,7 +87,7 @@ class OpenFileRead(OpenRead):
 class FileSource(BaseSource):
     """Reads files. Each file is read once, unless it changes; rows are told apart by the watermark columns."""
 
-    def plan(self, position: Position, *, everything: bool) -> FileReadPlan:
+    def plan(self, position: Position, *, scope: ReadScope) -> FileReadPlan:
         """List the files, and leave out those that show nothing new."""
         path = self.flow.source.path
         if path is None:
@@ -94,12 +99,17 @@ class FileSource(BaseSource):
         files = list_files(self.platform, path, file_format)
         cursor = self._cursor(position, position.columns)
         starts: dict[str, Value] = {}
+        everything = scope == "all"
+        again = scope == "window" and not is_unchanged(files, position, root)
         if everything:
             selection = Selection(read=tuple(files))
         else:
             starts = {column: start for column in cursor.columns if (start := cursor.start(column)) is not None}
             all_starts = starts if len(starts) == len(cursor.columns) else {}
-            selection = select_files(files, position, all_starts, root, file_format, has_partitions=has_partitions)
+            known = replace(position, seen_files={}) if again else position
+            selection = select_files(files, known, all_starts, root, file_format, has_partitions=has_partitions)
+            if again and not selection.read:  # no row is left in the window: any file says so
+                selection = Selection(read=tuple(files[-1:]))
             self._refuse_doubling(selection, cursor, position)
         if not files and (everything or not position):
             hint = "put a file there, or correct the path; hidden files (`_`, `.`) are not read"
@@ -113,6 +123,7 @@ class FileSource(BaseSource):
             root=root,
             format=file_format,
             selection=selection,
+            replaces_seen=tuple(files) if again else (),
             inspects_all=bool(selection.read) and self._inspects_all(file_format),
         )
 
@@ -166,12 +177,16 @@ class FileSource(BaseSource):
             newest = max(file.modified_ns for file in selection.read)
             times = [_time(newest), plan.position.watermark.get(FILE_MODIFICATION_TIME)]
             watermark[FILE_MODIFICATION_TIME] = max(time for time in times if isinstance(time, datetime))
+        seen_before = {} if plan.replaces_seen else plan.position.seen_files
         return replace(
             plan.position,
             watermark=watermark,
             seen_rows=reading.seen,
             cursor_columns=opened.cursor.columns,
-            seen_files={**plan.position.seen_files, **dict(seen_as(file, plan.root) for file in selection.read)},
+            seen_files={
+                **seen_before,
+                **dict(seen_as(file, plan.root) for file in (*plan.replaces_seen, *selection.read)),
+            },
             columns={**plan.position.columns, **{name: describe_type(dtype) for name, dtype in opened.columns.items()}},
         )
 
@@ -197,7 +212,7 @@ class FileSource(BaseSource):
             watermark=position.watermark,
             lag=self.flow.source.watermark_lag,
             seen=position.seen_rows,
-            must_remember=self.flow.destination.load_type == "append",
+            must_remember=self.flow.destination.strategy == "append",
         )
 
     def _options(self, file_format: str) -> dict[str, Any]:
@@ -245,7 +260,7 @@ class FileSource(BaseSource):
             return ()
         which = "1 file lies" if late == 1 else f"{late} files lie"
         # an append remembers no rows for a lag that was declared, or grew, after they were loaded
-        appends = self.flow.destination.load_type == "append"
+        appends = self.flow.destination.strategy == "append"
         remedy = "`tidegate state rewind`" if appends else "`tidegate state rewind` or a longer watermark_lag"
         return (f"{which} before the position and will not be read; {remedy} would",)
 
@@ -256,7 +271,7 @@ class FileSource(BaseSource):
     def _refuse_doubling(self, selection: Selection, cursor: Cursor, position: Position) -> None:
         """Refuse to append a changed or moved file again when nothing tells its new rows from its old ones."""
         is_told = cursor.columns and set(position.cursor_columns) == set(cursor.columns)
-        if is_told or self.flow.destination.load_type != "append":
+        if is_told or self.flow.destination.strategy != "append":
             return
         if selection.moved:
             moved = selection.moved[0].path

@@ -39,7 +39,7 @@ class BaseTransformer(ABC):
 
     Attributes:
         name: What the plan calls the step.
-        order: Where it runs: 5 column values, 10 schema conversion, 18 hash columns, 20 deduplicate, 30 add columns,
+        order: Where it runs: 5 column values, 10 schema conversion, 12 change data, 18 hash columns, 20 deduplicate,
             35 row filter, 40 to 50 plugins, 60 SCD2 columns, 70 system columns, 80 partition columns, 84 masking,
             85 projection, 90 column names.
     """
@@ -60,9 +60,11 @@ class BaseTransformer(ABC):
 transformer_registry: PluginRegistry[BaseTransformer] = PluginRegistry("tidegate.transformers", BaseTransformer)
 for _name, _place in {
     "schema_converter": "schema_converter:SchemaConverter",
+    "change_data_marker": "change_data:ChangeDataMarker",
     "deduplicator": "deduplicator:Deduplicator",
     "column_adder": "column_adder:ColumnAdder",
     "row_filter": "row_filter:RowFilter",
+    "scd2_column_adder": "scd2_columns:SCD2ColumnAdder",
     "system_column_adder": "system_columns:SystemColumnAdder",
     "partition_handler": "partition_columns:PartitionHandler",
     "projection": "projection:Projection",

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from tidegate.errors import TransformError
 from tidegate.transformers.base import BaseTransformer, TransformContext
-from tidegate.transformers.column_names import final_names, spelled_all
+from tidegate.transformers.column_names import spelled_all
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from tidegate.engines.base import Frame
-    from tidegate.models import ColumnCaseMode, DataFlow
+    from tidegate.models import DataFlow
 
 
 class Deduplicator(BaseTransformer):
@@ -24,7 +21,7 @@ class Deduplicator(BaseTransformer):
     @classmethod
     def describe(cls, flow: DataFlow) -> str | None:
         """Name keys and order: declared, or the merge keys and watermark columns where those decide between rows."""
-        keys, order = flow.deduplicate_columns, _deciding(flow)
+        keys, order = flow.deduplicate_columns, deciding_columns(flow)
         is_declared = bool(flow.transform.deduplicate_columns or flow.transform.latest_data_columns)
         if not keys or not (order or is_declared):
             return None
@@ -37,29 +34,13 @@ class Deduplicator(BaseTransformer):
         return context.engine.latest(
             frame,
             spelled_all(flow.deduplicate_columns, schema, context, what="deduplicate column", required=True),
-            spelled_all(_deciding(flow), schema, context, what="latest data column", required=True),
+            spelled_all(deciding_columns(flow), schema, context, what="latest data column", required=True),
             by_rank=flow.transform.settings.deduplicate_by_rank,
             scratch=context.scratch,
         )
 
 
-def _deciding(flow: DataFlow) -> tuple[str, ...]:
+def deciding_columns(flow: DataFlow) -> tuple[str, ...]:
     """Return the ordering columns that can differ between rows of one key."""
     keys = {column.lower() for column in flow.deduplicate_columns}
     return tuple(column for column in flow.latest_data_columns if column.lower() not in keys)
-
-
-def order_at_destination(flow: DataFlow, mode: ColumnCaseMode, columns: Collection[str]) -> tuple[str, ...]:
-    """Return the ordering columns as the destination has them, up to the first that it does not have unchanged."""
-    computed = {added.column.lower() for added in flow.transform.additional_columns}
-    computed |= {part.column.lower() for part in flow.destination.partitions if part.expression}
-    computed |= {new.lower() for old, new in flow.transform.rename_columns.items() if old.lower() != new.lower()}
-    order: list[str] = []
-    for name in _deciding(flow):
-        if name.lower() in computed:
-            break
-        try:
-            order += final_names([name], flow, mode, columns)
-        except TransformError:
-            break
-    return tuple(order)

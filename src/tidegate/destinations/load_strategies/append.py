@@ -32,7 +32,7 @@ class Append(LoadStrategy):
         self._columns = self.engine.schema(frame)
         self._partition_by = partition_columns(self.table, snapshot, self._columns)
         frame = with_null_partitions(frame, self._columns, self._partition_by)
-        written = self.engine.write(frame, self.table.target(self.load_id, self._partition_by))
+        written = self.engine.write(frame, self.table.target(self.context.load_id, self._partition_by))
         self.new_files.extend(written.files)
         return written
 

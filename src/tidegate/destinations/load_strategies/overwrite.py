@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from tidegate.destinations.commit import Change, Snapshot
 from tidegate.destinations.load_strategies.append import Append
 
 if TYPE_CHECKING:
     from tidegate.models import DataFlow
+    from tidegate.sources.base import ReadScope
 
 
 class Overwrite(Append):
     """Adds the new files and removes all others, in one commit; until then readers see the old rows."""
+
+    reads: ClassVar[ReadScope] = "all"
+    commits_nothing: ClassVar[bool] = True
+    replaces_schema: ClassVar[bool] = True
 
     @classmethod
     def describe(cls, flow: DataFlow) -> str:  # noqa: ARG003 - the same for every dataflow
@@ -23,3 +28,21 @@ class Overwrite(Append):
     def change(self, snapshot: Snapshot) -> Change:
         """Add the files, remove what the snapshot has."""
         return replace(super().change(snapshot), removed=tuple(snapshot.files()), replaces_all=True)
+
+
+class OverwritePartitions(Append):
+    """Replaces the partitions that the rows are in, in one commit; the other partitions stay."""
+
+    reads: ClassVar[ReadScope] = "all"
+
+    @classmethod
+    def describe(cls, flow: DataFlow) -> str:
+        """Name the partition columns."""
+        return f"replace the partitions by {', '.join(part.column for part in flow.destination.partitions)} it holds"
+
+    def change(self, snapshot: Snapshot) -> Change:
+        """Add the files, remove those of the same partitions."""
+        change = super().change(snapshot)
+        replaced = {tuple(sorted(file.partition.items())) for file in change.added}
+        removed = (file for file in snapshot.files() if tuple(sorted(file.partition.items())) in replaced)
+        return replace(change, removed=tuple(removed))

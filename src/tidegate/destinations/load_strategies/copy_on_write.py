@@ -1,0 +1,224 @@
+"""Copy-on-write: the base of all strategies that change rows of a table.
+
+The batch is staged in a scratch folder. Against a snapshot, a strategy says which rows of the table go and which rows
+come: the files that can hold rows to go are found by their statistics, those that do by a few narrow columns, and only
+these are rewritten, without the rows that go. All of it is one change.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pyarrow as pa
+
+from tidegate.destinations.commit import Change, DataFile, LoadStrategy, Snapshot
+from tidegate.destinations.load_strategies.layout import partition_columns, with_null_partitions
+from tidegate.engines.base import FileTarget, Written
+from tidegate.errors import DestinationError, TidegateError
+
+if TYPE_CHECKING:
+    from tidegate.engines.base import Frame, WrittenFile
+
+FILE = "__tidegate_file"
+_ROWS_PER_REWRITE = 1_000_000
+"""Files are rewritten in groups of about this many rows: bounded memory, and the table keeps its layout."""
+
+Columns = Mapping[str, pa.DataType]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replacement:
+    """What a strategy found against one snapshot."""
+
+    touched: Sequence[DataFile]
+    """Files with rows that go."""
+    keep: Callable[[Frame], Frame]
+    """Returns, of all columns of such files, the rows that stay."""
+    come: tuple[WrittenFile, ...]
+    """The rows that come, written as files of the table."""
+    updated: int | None = None
+    """Rows of the table that were given other values; None for all that go."""
+
+
+class CopyOnWrite(LoadStrategy):
+    """Stages the batch, and rewrites the files of a snapshot that hold rows to go.
+
+    Attributes:
+        first_in_place: Whether the batch, as it is, is what an empty table becomes: it is then written only once.
+    """
+
+    first_in_place: ClassVar[bool] = True
+
+    batch: Written
+    columns: Columns
+    """Columns of the batch."""
+    partition_by: tuple[str, ...]
+
+    def write(self, frame: Frame, snapshot: Snapshot) -> Written:
+        """Keep the batch: as files of the table while that is empty, else in the scratch folder."""
+        self.columns = self.engine.schema(frame)
+        self.partition_by = partition_columns(self.table, snapshot, self.columns)
+        frame = with_null_partitions(frame, self.columns, self.partition_by)
+        self._is_in_place = self.first_in_place and not snapshot.files()
+        if self._is_in_place:
+            self.batch = self.engine.write(frame, self.table.target(self.context.load_id, self.partition_by))
+            self.new_files.extend(self.batch.files)
+        else:
+            self.batch = self.stage(frame, "batch")
+        self.examine_batch()
+        return self.batch
+
+    def examine_batch(self) -> None:
+        """Refuse a batch that has no one right outcome: one with a key that occurs twice."""
+        self.refuse_repeated(self.context.keys)
+
+    def change(self, snapshot: Snapshot) -> Change:
+        """Rewrite the files of this snapshot that hold rows to go."""
+        if self._is_in_place:
+            if not snapshot.files():
+                return self._change(self.batch.files)
+            self.batch = self.stage(self.read(self.batch, self.columns), "batch")  # another load came first
+            self._is_in_place = False
+        self._remove_earlier_attempt()
+        columns = {**self.written_columns(), **snapshot.columns}
+        candidates = self.candidates(snapshot)
+        found = self.replacement(candidates, columns)
+        kept = self._rewritten(found, columns)
+        updated = _rows(found.touched) - _rows(kept) if found.updated is None else found.updated
+        return self._change((*found.come, *kept), removed=tuple(found.touched), rows_updated=updated)
+
+    def _change(self, added: tuple[WrittenFile, ...], *, rows_updated: int = 0, **about: Any) -> Change:
+        columns = self.written_columns()
+        return Change(added=added, columns=columns, partition_by=self.partition_by, rows_updated=rows_updated, **about)
+
+    @abstractmethod
+    def replacement(self, candidates: Sequence[DataFile], columns: Columns) -> Replacement:
+        """Say which rows of these files go, and write the rows that come.
+
+        Args:
+            candidates: Files that may hold rows to go.
+            columns: All columns of the table once the change is made.
+        """
+
+    def written_columns(self) -> Columns:
+        """Return the columns that this load writes into the table."""
+        return self.columns
+
+    def candidates(self, snapshot: Snapshot) -> list[DataFile]:
+        """Return the files whose statistics do not rule out a key of the batch."""
+        files, keys = snapshot.files(), self.context.keys
+        if not files or not self.batch.rows:
+            return []
+        ranges = self.engine.key_ranges(self.read(self.batch, self.narrow(self.columns, keys)), keys)
+        return [file for file in files if all(_may_hold(file, key, ranges[key]) for key in keys)]
+
+    # ---- frames: read, staged in the scratch folder, written into the table's place
+
+    def read(self, written: Written, columns: Columns) -> Frame:
+        """Return these columns of rows that were staged."""
+        return self.engine.read_table(written.files, columns)
+
+    def stage(self, frame: Frame, name: str) -> Written:
+        """Run the frame, and keep its rows in the scratch folder."""
+        return self.engine.write(frame, FileTarget(folder=self.context.scratch, prefix=name, compression="lz4"))
+
+    def put(self, frame: Frame, part: str) -> tuple[WrittenFile, ...]:
+        """Run the frame, and write its rows as files of the table, invisible yet."""
+        target = self.table.target(f"{self.context.load_id}-{part}", self.partition_by)
+        written = self.engine.write(frame, target)
+        self.new_files.extend(written.files)
+        return written.files
+
+    def matching(self, files: Sequence[DataFile], batch: Written, columns: Columns, name: str) -> Written:
+        """Stage the rows of the table's files whose key is in the batch: these columns, and each row's file."""
+        keys = self.context.keys
+        batch_keys = self.read(batch, self.narrow(columns, keys))
+        rows = self.engine.matches(self.engine.read_table(files, columns, path_column=FILE), batch_keys, keys)
+        return self.stage(rows, name)
+
+    def replacing(
+        self,
+        gone: Written,
+        identity: Columns,
+        candidates: Sequence[DataFile],
+        come: tuple[WrittenFile, ...],
+        *,
+        updated: int | None = None,
+    ) -> Replacement:
+        """Return the replacement in which these rows of the table go, and those of these files come.
+
+        Args:
+            gone: Rows of the table: the identity columns, and each row's file.
+            identity: Columns that tell a row that goes from all others.
+            candidates: The files that they come from.
+            come: The files of the rows that come.
+            updated: How many rows were given other values; None for all that go.
+        """
+        paths = set(self.engine.distinct(self.read(gone, {FILE: pa.string()}), FILE)) if gone.rows else set()
+        return Replacement(
+            touched=[file for file in candidates if file.path in paths],
+            keep=lambda rows: self.engine.without_matches(rows, self.read(gone, identity), list(identity)),
+            come=come,
+            updated=gone.rows if updated is None else updated,
+        )
+
+    @staticmethod
+    def narrow(columns: Columns, *names: Sequence[str]) -> Columns:
+        """Return these columns alone, each once."""
+        return {name: columns[name] for group in names for name in group}
+
+    def refuse_repeated(self, keys: tuple[str, ...]) -> None:
+        """Refuse a batch in which a key occurs twice: which of the rows is right would be chance."""
+        if not self.batch.rows:
+            return
+        repeated = self.engine.repeated_key(self.read(self.batch, self.narrow(self.columns, keys)), keys)
+        if repeated is None:
+            return
+        key = ", ".join(f"{column}={value!r}" for column, value in zip(keys, repeated, strict=True))
+        msg = f"the batch holds more than one row with the key {key}"
+        hint = "declare which row wins: transform.latest_data_columns (with deduplicate_columns), or correct the source"
+        raise DestinationError(msg, {"key": list(repeated)}, code="TG410", where=self.table.place, hint=hint)
+
+    # ---- files
+
+    def _rewritten(self, found: Replacement, columns: Columns) -> list[WrittenFile]:
+        kept: list[WrittenFile] = []
+        for number, group in enumerate(_groups(found.touched, max(_ROWS_PER_REWRITE, self.batch.rows))):
+            kept += self.put(found.keep(self.engine.read_table(group, columns)), f"kept{number}")
+        return kept
+
+    def _remove_earlier_attempt(self) -> None:
+        """Remove what an attempt against an older snapshot wrote."""
+        while self.new_files:
+            with suppress(OSError, TidegateError):
+                self.table.platform.remove(self.new_files[-1].path)
+            self.new_files.pop()
+
+
+def _rows(files: Sequence[DataFile | WrittenFile]) -> int:
+    return sum(file.rows or 0 for file in files)
+
+
+def _may_hold(file: DataFile, key: str, keys: tuple[Any, Any] | None) -> bool:
+    lower, upper = file.lower.get(key), file.upper.get(key)
+    if keys is None or keys[0] is None or lower is None or upper is None:
+        return True
+    try:
+        return bool(lower <= keys[1] and upper >= keys[0])
+    except TypeError:
+        return True
+
+
+def _groups(files: Sequence[DataFile], rows: int) -> Iterator[list[DataFile]]:
+    group: list[DataFile] = []
+    for file in files:
+        group.append(file)
+        if sum(member.rows or rows for member in group) >= rows:
+            yield group
+            group = []
+    if group:
+        yield group

@@ -1,0 +1,97 @@
+"""snapshot: the batch is all that the source holds; the table is brought to the same, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import narwhals as nw
+import pyarrow as pa
+
+from tidegate.destinations.load_strategies.content import compared_columns
+from tidegate.destinations.load_strategies.copy_on_write import FILE, Columns, Replacement
+from tidegate.destinations.load_strategies.merge_upsert import MergeUpsert
+from tidegate.transformers.system_columns import DELETED_AT, UPDATED_AT, marks_deleted
+
+if TYPE_CHECKING:
+    from tidegate.destinations.commit import DataFile, Snapshot
+    from tidegate.engines.base import Written, WrittenFile
+    from tidegate.models import DataFlow
+    from tidegate.sources.base import ReadScope
+
+_CONTENT = "__tidegate_content"
+_OLD_CONTENT = "__tidegate_old_content"
+
+
+class SnapshotMirror(MergeUpsert):
+    """Adds new rows, replaces changed ones, and deletes or marks those that are gone. Unchanged rows stay as they are.
+
+    Rows are compared by a 64-bit hash of their content, key by key.
+    """
+
+    reads: ClassVar[ReadScope] = "all"
+    commits_nothing: ClassVar[bool] = True
+
+    @classmethod
+    def describe(cls, flow: DataFlow) -> str:
+        """Name the keys, and what becomes of rows that are gone."""
+        gone = "mark" if marks_deleted(flow) else "delete"
+        return f"add, replace what changed, and {gone} what is gone by {', '.join(flow.destination.merge_keys)}"
+
+    def candidates(self, snapshot: Snapshot) -> list[DataFile]:
+        """Return all files: a row that is gone can be in any."""
+        return snapshot.files()
+
+    def replacement(self, candidates: Sequence[DataFile], columns: Columns) -> Replacement:
+        """Compare both sides by key and content, then fetch the rows that differ."""
+        keys = self.context.keys
+        key_types, old_types = self.narrow(columns, keys), self._old_types(columns)
+        old, new = self._compared(candidates, columns)
+        pairs = self.engine.keeping(
+            self.read(new, {**key_types, _CONTENT: pa.uint64()}),
+            self.read(old, old_types),
+            keys,
+            [name for name in old_types if name in {_OLD_CONTENT, DELETED_AT}],
+        )
+        was_deleted = ~nw.col(DELETED_AT).is_null() if DELETED_AT in columns else nw.lit(False)
+        is_other = nw.col(_OLD_CONTENT).is_null() | (nw.col(_OLD_CONTENT) != nw.col(_CONTENT)) | was_deleted
+        differing = self.stage(pairs.filter(is_other).select(keys), "differing")
+        gone = self._gone(old, new, columns)
+        replaced = self.engine.matches(self.read(old, old_types), self.read(differing, key_types), keys)
+        leaving = self.stage(nw.concat([replaced, self.read(gone, old_types)]), "leaving")
+        batch = self.engine.matches(self.read(self.batch, self.columns), self.read(differing, key_types), keys)
+        come = self.replaced_or_added(self.stage(batch, "accepted"), leaving, columns)
+        if marks_deleted(self.table.flow) and gone.rows:
+            come += self._marked(gone, candidates, columns)
+        return self.replacing(leaving, key_types, candidates, come)
+
+    def _compared(self, candidates: Sequence[DataFile], columns: Columns) -> tuple[Written, Written]:
+        """Stage keys and a hash of the content: of the table's rows, with what they hand on, and of the batch's."""
+        compared = compared_columns(self.table.flow, self.columns, self.context)
+        there = self.engine.read_table(candidates, columns, path_column=FILE)
+        hashed = self.engine.with_content_hash(there, compared, _OLD_CONTENT)
+        batch = self.engine.with_content_hash(self.read(self.batch, columns), compared, _CONTENT)
+        return (
+            self.stage(hashed.select(list(self._old_types(columns))), "there"),
+            self.stage(batch.select(*self.context.keys, _CONTENT), "here"),
+        )
+
+    def _old_types(self, columns: Columns) -> Columns:
+        kept = [*self.kept_columns(columns), *([DELETED_AT] if DELETED_AT in columns else [])]
+        narrow = self.narrow(columns, self.context.keys, kept)
+        return {**narrow, FILE: pa.string(), _OLD_CONTENT: pa.uint64()}
+
+    def _gone(self, old: Written, new: Written, columns: Columns) -> Written:
+        """Stage the rows of the table whose key is not in the batch, and that are not marked yet."""
+        keys = self.context.keys
+        rows = self.read(old, self._old_types(columns))
+        gone = self.engine.without_matches(rows, self.read(new, self.narrow(columns, keys)), keys)
+        if marks_deleted(self.table.flow) and DELETED_AT in columns:
+            gone = gone.filter(nw.col(DELETED_AT).is_null())
+        return self.stage(gone, "gone")
+
+    def _marked(self, gone: Written, candidates: Sequence[DataFile], columns: Columns) -> tuple[WrittenFile, ...]:
+        """Write the rows that are gone, marked."""
+        rows = self.read(self.matching(candidates, gone, columns, "marked"), columns)
+        stamp = self.context.stamp
+        return self.put(self.engine.with_constants(rows, {**stamp, DELETED_AT: stamp[UPDATED_AT]}), "marked")
