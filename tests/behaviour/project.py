@@ -10,9 +10,12 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import deltalake
 import polars as pl
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.table import Table
 
 from tidegate import Connection, DataFlow, Destination, RunConfig, Source, Transform, create_driver
 from tidegate.orchestration.explainer import explain
@@ -103,6 +106,8 @@ class Project:
         partitions: Sequence[Any] = (),
         read_options: Mapping[str, Any] | None = None,
         write_options: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        cdc: Mapping[str, Any] | None = None,
         hive: bool = False,
         name: str | None = None,
         dataflow_id: str | None = None,
@@ -128,6 +133,7 @@ class Project:
                 watermark_columns=watermark,
                 watermark_lag=lag,
                 filter_expression=source_filter,
+                cdc=cdc,
                 configure={"read_options": dict(read_options or {})},
             ),
             destination=Destination(
@@ -140,7 +146,7 @@ class Project:
                 load_type=load_type,
                 merge_keys=keys,
                 partition_columns=partitions,
-                configure={"write_options": dict(write_options or {})},
+                configure={"write_options": dict(write_options or {}), **(settings or {})},
             ),
             transform=Transform(schema_hints=schema_hints, **transform),
         )
@@ -194,6 +200,15 @@ class Project:
 
     # ---- looking
 
+    @property
+    def data_suffix(self) -> str:
+        """Ending of the names of the destination's data files."""
+        return "parquet" if self.destination_format in {"delta", "iceberg"} else self.destination_format
+
+    def data_root(self, table: str = "events") -> Path:
+        """Return the folder that the data files of a table, and the folders of its partitions, are in."""
+        return self.destination_root / table / ("data" if self.destination_format == "iceberg" else "")
+
     def position(self, flow: DataFlow) -> FlowState | None:
         """Return where the flow stands, as the state store has it."""
         store = self.store()
@@ -216,14 +231,22 @@ class Project:
         match flow.destination.connection.format:  # type: ignore[union-attr]
             case "delta":
                 frame = pl.DataFrame(pl.from_arrow(deltalake.DeltaTable(path).to_pyarrow_table()))
+            case "iceberg":
+                frame = pl.DataFrame(pl.from_arrow(iceberg_table(flow).scan().to_arrow()))
             case "parquet":
                 frame = _union(
                     pl.read_parquet(file, hive_partitioning=True, glob=False) for file in data_files(path, "parquet")
                 )
             case "csv":
-                frame = _union(pl.read_csv(file, infer_schema_length=None) for file in data_files(path, "csv"))
+                frame = _union(
+                    _with_partitions(pl.read_csv(file, infer_schema_length=None), file, path)
+                    for file in data_files(path, "csv")
+                )
             case _:
-                frame = _union(pl.read_ndjson(file, infer_schema_length=None) for file in data_files(path, "jsonl"))
+                frame = _union(
+                    _with_partitions(pl.read_ndjson(file, infer_schema_length=None), file, path)
+                    for file in data_files(path, "jsonl")
+                )
         return frame if system else frame.drop(SYSTEM_COLUMNS, strict=False)
 
     def rows(self, flow: DataFlow, *columns: str) -> list[Any]:
@@ -288,11 +311,29 @@ def tree(path: Path) -> dict[str, bytes]:
     return {str(item.relative_to(path)): item.read_bytes() for item in sorted(path.rglob("*")) if item.is_file()}
 
 
+def iceberg_table(flow: DataFlow) -> Table:
+    """Return the flow's Iceberg table, from the SQLite catalog below its base path."""
+    base_path = flow.destination.connection.settings.base_path  # type: ignore[union-attr]
+    catalog = SqlCatalog("default", uri=f"sqlite:///{base_path}/catalog.db", warehouse=str(base_path))
+    try:
+        return catalog.load_table((flow.destination.namespace, flow.destination.table))
+    finally:
+        catalog.close()
+
+
 def data_files(path: str | Path, suffix: str) -> list[Path]:
     """Return the data files of a folder, without hidden ones."""
     root = Path(path)
     found = (file for file in sorted(root.rglob(f"*.{suffix}")))
     return [file for file in found if not any(part.startswith(("_", ".")) for part in file.relative_to(root).parts)]
+
+
+def _with_partitions(frame: pl.DataFrame, file: Path, root: str) -> pl.DataFrame:
+    """Add the partition columns of a file's folders, numbers as numbers."""
+    folders = [part.split("=", 1) for part in file.relative_to(root).parts[:-1]]
+    values = {column: int(text) if text.isdecimal() else unquote(text) for column, text in folders}
+    nulls = {column: None if value == "__HIVE_DEFAULT_PARTITION__" else value for column, value in values.items()}
+    return frame.with_columns(pl.lit(value).alias(column) for column, value in nulls.items())
 
 
 def _union(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.behaviour.project import Project
@@ -74,14 +75,37 @@ class TestFiles:
         error = spoiled(project, lambda folder: (folder / "b.csv").write_text("id,amount\n2,2\n"))
         assert error.code == "TG203"
         assert "n missing, amount unexpected" in error.message
+        assert "schema_policy: evolve" in str(error.hint)
         assert str(error.where).endswith("b.csv")
 
     def test_files_of_one_read_with_other_columns(self, project: Project) -> None:
         """The first file sets the columns of a first load."""
         project.csv("events/a.csv", "id,n", "1,1")
-        project.csv("events/b.csv", "id", "2")
+        project.csv("events/b.csv", "id,m", "2,2")
         error = project.fail(project.flow())
         assert (error.code, str(error.where).endswith("b.csv")) == ("TG203", True)
+
+    @pytest.mark.parametrize("policy", [None, "evolve", "ignore"])
+    def test_a_file_that_only_lacks_a_column(self, project: Project, policy: str | None) -> None:
+        """Is taken, and the report says what it lacks; `fail` refuses it."""
+        project.csv("events/a.csv", "id,n", "1,1")
+        flow = project.flow(settings={"schema_policy": policy} if policy else None)
+        project.load(flow)
+        project.csv("events/b.csv", "id", "2")
+        assert "the source lacks n" in str(project.load(flow).detail)
+        assert project.rows(flow, "id", "n") == [(1, 1), (2, None)]
+        project.csv("events/c.csv", "id", "3")
+        strict = project.flow(settings={"schema_policy": "fail"})
+        assert project.fail(strict).code == "TG203"
+
+    @pytest.mark.parametrize("policy", ["evolve", "ignore"])
+    def test_a_file_of_another_source(self, project: Project, policy: str) -> None:
+        """With no column in common it is refused under any policy: it may have another separator."""
+        project.csv("events/a.csv", "id,n", "1,1")
+        flow = project.flow(settings={"schema_policy": policy})
+        project.load(flow)
+        project.csv("events/b.csv", "id;n", "2;2")
+        assert project.fail(flow).code == "TG203"
 
     def test_a_truncated_parquet_file(self, project: Project) -> None:
         """A file without its footer is named."""
@@ -233,6 +257,13 @@ class TestRows:
         project.load(flow)
         project.parquet("events/b.parquet", {"n": [Decimal("1.2599")]})
         assert project.fail(flow).code == "TG203"
+
+    def test_unless_a_decimal_holds_both(self, project: Project) -> None:
+        """38 digits are the most there are; fewer may grow."""
+        for name, digits, text in (("a", pl.Decimal(10, 2), "1.25"), ("b", pl.Decimal(12, 4), "1.2599")):
+            project.parquet(f"events/{name}.parquet", pl.DataFrame({"n": [Decimal(text)]}, schema={"n": digits}))
+            project.load(project.flow(format="parquet"))
+        assert project.rows(project.flow(), "n") == [Decimal("1.25"), Decimal("1.2599")]
 
     def test_a_value_beyond_the_rows_that_types_were_found_in(self, project: Project) -> None:
         """The 10,002nd row is as strict as the first, padding included."""

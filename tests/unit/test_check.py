@@ -505,8 +505,10 @@ class TestOptions:
             (
                 with_parts(destination="configure: {write_options: {codec: zstd}}"),
                 "dataflow 'a': unknown option destination.configure.write_options.codec",
-                "options of delta: compression, max_rows_per_file, target_file_size, partition_overwrite_mode, "
-                "partitionOverwriteMode",
+                (
+                    "options of delta: compression, max_rows_per_file, target_file_size, partition_overwrite_mode, "
+                    "partitionOverwriteMode"
+                ),
             ),
             (
                 with_parts(

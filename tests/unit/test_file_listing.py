@@ -9,10 +9,11 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tidegate.engines.hive_paths import partition_values
 from tidegate.errors import SourceError
 from tidegate.platforms import FileInfo
 from tidegate.platforms.local import LocalPlatform
-from tidegate.sources.file_listing import list_files, partition_values, seen_as, select_files
+from tidegate.sources.file_listing import list_files, seen_as, select_files
 from tidegate.state import Position
 
 PLATFORM = LocalPlatform()
@@ -155,9 +156,5 @@ class TestSelection:
 class TestPartitions:
     def test_values_are_decoded(self) -> None:
         """Percent signs, NULL, and equals signs in a value."""
-        path = "/t/a%20b=x%2Fy/n=__HIVE_DEFAULT_PARTITION__/e=1=2/plain/file=1.csv"
-        assert partition_values(path, "/t") == {"a b": "x/y", "n": None, "e": "1=2"}
-
-    def test_only_below_the_root(self) -> None:
-        """A folder above the source is no partition."""
-        assert partition_values("/x=1/t/y=2/a.csv", "/x=1/t") == {"y": "2"}
+        path = "/a%20b=x%2Fy/n=__HIVE_DEFAULT_PARTITION__/e=1=2/plain/file=1.csv"
+        assert partition_values(path) == {"a b": "x/y", "n": None, "e": "1=2"}

@@ -7,13 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote
 
 import polars as pl
 
 from tidegate.engines.base import FileGroup, FileTarget, Written, WrittenFile, partition_text
+from tidegate.engines.hive_paths import partition_folder
 from tidegate.engines.polars_field_ids import with_field_ids
 from tidegate.engines.polars_types import polars_type
 
@@ -25,8 +25,6 @@ PATH = "__tidegate_path"
 
 _ZSTD_LEVEL = 1
 """As fast to write as snappy, a third smaller."""
-
-NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
 def read_group(group: FileGroup, *, with_path: bool) -> pl.LazyFrame:
@@ -178,11 +176,12 @@ class _NewFiles:
         return self._name({column: partition_text(value) for column, value in values.items()})
 
     def _name(self, partition: dict[str, str | None]) -> str:
-        folder = PurePosixPath(*(f"{quote(key, safe='')}={_folder(text)}" for key, text in partition.items()))
         with self._lock:
             if self._failed:
                 raise InterruptedError
-            relative = str(folder / f"{self._target.prefix}-{next(self._numbers):05d}.{self._target.format}")
+            relative = str(
+                partition_folder(partition) / f"{self._target.prefix}-{next(self._numbers):05d}.{self._target.format}"
+            )
             self._partitions[relative] = partition
         return relative
 
@@ -210,7 +209,3 @@ def partition_literal(text: str | None, dtype: pl.DataType) -> pl.Expr:
             return pl.lit(text == "true")
         case _:
             return literal.cast(dtype)
-
-
-def _folder(text: str | None) -> str:
-    return NULL_PARTITION if text is None else quote(text, safe=" ")

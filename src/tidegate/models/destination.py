@@ -16,6 +16,7 @@ from tidegate.models.source import connection_by_name, joined_path
 LoadType = Literal[
     "append", "overwrite", "full_load", "merge_upsert", "merge_overwrite", "scd2", "merge_delete", "snapshot"
 ]
+SchemaPolicy = Literal["evolve", "ignore", "fail"]
 KEYED_LOAD_TYPES = frozenset({"merge_upsert", "merge_overwrite", "scd2", "merge_delete", "snapshot"})
 WINDOW_LOAD_TYPES = frozenset({"append", "merge_overwrite"})
 """Load types that `replace_by_watermark` turns into a replacement of the rows from the position on."""
@@ -47,7 +48,7 @@ class DestinationSettings(Declaration):
     scd2_effective_column: str | None = None
     replace_by_watermark: bool = False
     partition_columns: PartitionColumns = ()
-    schema_policy: Literal["evolve", "ignore", "fail"] | None = None
+    schema_policy: SchemaPolicy | None = None
     """New source columns: add them, leave them out, or refuse. Merge and append evolve by default."""
     delete_mode: Literal["hard", "soft"] = "hard"
 

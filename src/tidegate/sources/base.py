@@ -51,6 +51,8 @@ class OpenRead:
     columns: Mapping[str, pa.DataType]
     cursor: Cursor
     """From where rows are read, and by what they are recognised."""
+    notes: tuple[str, ...] = ()
+    """What a user should know of these rows."""
 
 
 class BaseSource(ABC):
@@ -85,8 +87,17 @@ class BaseSource(ABC):
             SourceError: the source changed while it was read (TG207); the read does not count.
         """
 
-    def explain(self, error: Exception, plan: ReadPlan, opened: OpenRead) -> Exception:
-        """Return a better error for a failure while the frame ran: which file, which row. Called after failures."""
+    def explain(
+        self, error: Exception, plan: ReadPlan, opened: OpenRead, *, narrowed: Mapping[str, pa.DataType]
+    ) -> Exception:
+        """Return a better error for a failure while the frame ran: which file, which row. Called after failures.
+
+        Args:
+            error: What the engine raised.
+            plan: The read.
+            opened: The read that ran.
+            narrowed: Columns of the source → types of the destination that their values must fit, where narrower.
+        """
         return error
 
 

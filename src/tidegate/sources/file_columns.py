@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -11,28 +11,46 @@ from tidegate.engines.base import FileFormat, FileGroup
 from tidegate.errors import SourceError
 from tidegate.expressions.data_type import describe_type
 
+if TYPE_CHECKING:
+    from tidegate.models.destination import SchemaPolicy
+
 Columns = dict[str, pa.DataType]
 
+_MOST_DIGITS = 38
+"""Of a decimal, in every engine and table format."""
 
-def check_columns(inspected: Mapping[str, Columns], known: Mapping[str, pa.DataType]) -> None:
-    """Refuse files that lack a column which earlier loads, or the first file, have.
+
+def check_columns(
+    inspected: Mapping[str, Columns], known: Mapping[str, pa.DataType], policy: SchemaPolicy | None
+) -> tuple[str, ...]:
+    """Refuse files that are not of this source, by their columns; return those that a file lacks and may lack.
+
+    A file may lack columns of earlier loads, or of the first file. Without a declared policy, one that has others
+    instead is taken for a wrong file, or a renamed column; one with no column in common is refused under any policy.
 
     Raises:
         SourceError: a file has other columns (TG203).
     """
     if not inspected:
-        return
+        return ()
     first, reference = next(iter(inspected.items()))
     expected, origin = (list(known), "earlier loads") if known else (list(reference), first)
+    lacking: dict[str, None] = {}
     for path, columns in inspected.items():
         missing = [column for column in expected if column not in columns]
-        if missing:
-            other = [column for column in columns if column not in expected]
+        other = [column for column in columns if column not in expected]
+        if not missing:
+            continue
+        if policy == "fail" or len(missing) == len(expected) or (other and policy is None):
             msg = f"the file has other columns: {', '.join(missing)} missing"
             if other:
                 msg += f", {', '.join(other)} unexpected"
             hint = f"the columns so far, from {origin}: {', '.join(expected)}"
+            if len(missing) < len(expected):
+                hint += "; destination.configure.schema_policy: evolve lets columns come and go"
             raise SourceError(msg, {"file": path, "columns": missing}, code="TG203", where=path, hint=hint)
+        lacking.update(dict.fromkeys(missing))
+    return tuple(lacking)
 
 
 def resolve_types(
@@ -43,6 +61,8 @@ def resolve_types(
     exact: bool = False,
 ) -> Columns:
     """Return the type of every column of the read: declared, else as in earlier loads, else found in the files.
+
+    Numbers of files that tell their types may be wider than in earlier loads.
 
     Args:
         inspected: The columns of each file.
@@ -62,7 +82,7 @@ def resolve_types(
             elif column in known:
                 if exact and _runs_together(found, known[column]):
                     raise _clash(column, known[column], found, path)
-                resolved[column] = _kept(column, known[column], found, path)
+                resolved[column] = _kept(column, known[column], found, path, exact=exact)
             else:
                 before = resolved.get(column, found)
                 if exact and (_runs_together(found, before) or _runs_together(before, found)):
@@ -125,7 +145,9 @@ def _family(dtype: pa.DataType) -> str:
     return describe_type(dtype)
 
 
-def _kept(column: str, known: pa.DataType, found: pa.DataType, path: str) -> pa.DataType:
+def _kept(column: str, known: pa.DataType, found: pa.DataType, path: str, *, exact: bool) -> pa.DataType:
+    if exact and _widens(known, found):
+        return _common(column, known, found, path)  # wider numbers: the destination's schema policy decides
     if pa.types.is_string(known) or pa.types.is_null(found):
         return known
     if pa.types.is_string(found) and not pa.types.is_nested(known):
@@ -135,6 +157,26 @@ def _kept(column: str, known: pa.DataType, found: pa.DataType, path: str) -> pa.
     if _family(known) == _family(found) and not _cuts_off(known, found):
         return known  # as text is: strictly
     raise _clash(column, known, found, path)
+
+
+def _widens(known: pa.DataType, found: pa.DataType) -> bool:
+    """Tell whether both are numbers that have a type in common which holds all values of both."""
+    if not _family(known) == _family(found) == "number":
+        return False
+    if _has_decimal(known) and _has_decimal(found) and _digits(known, found) > _MOST_DIGITS:
+        return False
+    kinds = {pa.types.is_floating(known), pa.types.is_floating(found)}
+    return kinds in ({False}, {True}) or not (_runs_together(known, found) or _has_decimal(known, found))
+
+
+def _digits(one: pa.DataType, other: pa.DataType) -> int:
+    """Return the digits of a decimal that holds all values of both."""
+    before = max(one.precision - one.scale, other.precision - other.scale)
+    return int(before + max(one.scale, other.scale))
+
+
+def _has_decimal(*dtypes: pa.DataType) -> bool:
+    return any(pa.types.is_decimal(dtype) for dtype in dtypes)
 
 
 def _cuts_off(known: pa.DataType, found: pa.DataType) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, date, datetime, timedelta
 from typing import Any
-from urllib.parse import unquote
 
+from tidegate.engines.hive_paths import partition_values
 from tidegate.errors import SourceError
 from tidegate.platforms import BasePlatform, FileInfo
 from tidegate.platforms.base import glob_root
@@ -107,13 +107,6 @@ def is_unchanged(files: Sequence[FileInfo], position: Position, root: str) -> bo
     return dict(seen_as(file, root) for file in files) == position.seen_files
 
 
-def partition_values(path: str, root: str) -> dict[str, str | None]:
-    """Return the hive partition values in a file's path below `root`: `/year=2013/month=2/` has two."""
-    folders = path.removeprefix(root).split("/")[:-1]
-    pairs = (folder.partition("=") for folder in folders if "=" in folder)
-    return {unquote(key): None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value) for key, _, value in pairs}
-
-
 def select_files(
     files: Sequence[FileInfo],
     position: Position,
@@ -143,7 +136,7 @@ def select_files(
             known_stamps.append(file)
         if position.seen_files.get(path) == stamp:
             unchanged += 1
-        elif starts and has_partitions and _partition_is_older(partition_values(file.path, root), starts):
+        elif starts and has_partitions and _partition_is_older(partition_values(file.path.removeprefix(root)), starts):
             by_name.append(file)
         elif starts and file_format == "parquet" and _statistics_are_older(file.path, starts):
             by_statistics.append(file)

@@ -18,6 +18,7 @@ from tidegate.engines.base import (
     FileFormat,
     FileScan,
 )
+from tidegate.engines.hive_paths import partition_values
 from tidegate.engines.meter import Cursor
 from tidegate.errors import ConfigurationError, SourceError
 from tidegate.expressions.data_type import describe_type, parse_data_type
@@ -28,7 +29,6 @@ from tidegate.sources.file_listing import (
     Selection,
     is_unchanged,
     list_files,
-    partition_values,
     seen_as,
     select_files,
     source_root,
@@ -143,7 +143,8 @@ class FileSource(BaseSource):
         }
         per_file, per_file_types = self._per_file(plan, options, known)
         known_in_files = {column: dtype for column, dtype in known.items() if column not in per_file}
-        check_columns(inspected, known_in_files)
+        policy = self.flow.destination.settings.schema_policy
+        lacking = check_columns(inspected, known_in_files, policy)
         types = resolve_types(inspected, known_in_files, self._declared(inspected), exact=plan.format == "parquet")
         groups = group_files(inspected, types, plan.format, options)
         scan = FileScan(
@@ -159,6 +160,7 @@ class FileSource(BaseSource):
                 self._cursor(plan.position, columns),
                 hashed_columns=tuple(column for column in columns if column != FILE_MODIFICATION_TIME),
             ),
+            notes=(f"the source lacks {', '.join(lacking)}",) if lacking else (),
             scan=scan,
             engine=engine,
         )
@@ -190,10 +192,12 @@ class FileSource(BaseSource):
             columns={**plan.position.columns, **{name: describe_type(dtype) for name, dtype in opened.columns.items()}},
         )
 
-    def explain(self, error: Exception, plan: ReadPlan, opened: OpenRead) -> Exception:
+    def explain(
+        self, error: Exception, plan: ReadPlan, opened: OpenRead, *, narrowed: Mapping[str, pa.DataType]
+    ) -> Exception:
         """Find the file and the row that a failure comes from."""
         assert isinstance(opened, OpenFileRead)  # noqa: S101 - a source explains its own reads
-        return opened.engine.locate(error, opened.scan, opened.columns, self.flow)
+        return opened.engine.locate(error, opened.scan, opened.columns, self.flow, narrowed=narrowed)
 
     def _converted(self, columns: Columns) -> Columns:
         """Return the types in which watermarks compare: after naive timestamps were given their zone."""
@@ -238,7 +242,7 @@ class FileSource(BaseSource):
         values: dict[str, dict[str, Any]] = {}
         types: Columns = {}
         if self.flow.source.connection and self.flow.source.connection.settings.use_hive_partitioning:
-            found = {file.path: partition_values(file.path, plan.root) for file in files}
+            found = {file.path: partition_values(file.path.removeprefix(plan.root)) for file in files}
             for column in dict.fromkeys(name for partition in found.values() for name in partition):
                 texts = {path: partition.get(column) for path, partition in found.items()}
                 types[column] = known.get(column) or partition_type(texts.values())
