@@ -36,6 +36,9 @@ TYPES = {
 }
 """The ten columns and their types, in the words of a Tidegate schema hint."""
 
+HISTORY_COLUMNS = ("__valid_from", "__valid_to", "__is_current")
+"""What a table of versions has besides."""
+
 
 def cache_folder() -> Path:
     """The folder that holds generated inputs: ``$TIDEGATE_BENCH_DIR``, or ``/tmp/tidegate-bench``."""
@@ -130,12 +133,11 @@ def tiny_csvs(count: int, rows: int) -> Path:
 
 def change_counts(rows: int) -> tuple[int, int]:
     """The updates and the inserts that `changes` makes for a table of this many rows."""
-    changed = max(rows // 100, 10)
-    return changed * 9 // 10, changed // 10
+    return max(rows // 100, 10), max(rows // 1000, 1)
 
 
 def changes(rows: int, *, clustered: bool) -> Path:
-    """Changes of 1 % to a table of orders ``0 .. rows``: nine tenths updates, one tenth new orders.
+    """Changes to a table of orders ``0 .. rows``: 1 % updates, 0.1 % new orders.
 
     The updates are spread over all orders, or, when `clustered`, lie in the last twentieth of them.
     """
@@ -151,7 +153,7 @@ def changes(rows: int, *, clustered: bool) -> Path:
         frame = orders(pl.concat([old, new]).alias("id"), revision=1)
         frame.sample(fraction=1.0, shuffle=True, seed=7).write_parquet(folder / "changes.parquet")
 
-    return _once(f"changes-{rows}-{'clustered' if clustered else 'scattered'}", write)
+    return _once(f"changes-1.1-{rows}-{'clustered' if clustered else 'scattered'}", write)
 
 
 def delta_orders(rows: int) -> Path:
@@ -165,6 +167,61 @@ def delta_orders(rows: int) -> Path:
         commit_files(folder, sorted(folder.glob("*.parquet")))
 
     return _once(f"orders-{rows}-delta", write)
+
+
+def history_change_count(rows: int) -> int:
+    """The changes that `history_changes` makes for a table of this many versions."""
+    return min(20_000, rows // 2)
+
+
+def history_changes(rows: int) -> Path:
+    """Changes to a table of one version of each order ``0 .. rows``: nine tenths of old orders, one tenth new ones."""
+    count = history_change_count(rows)
+
+    def write(folder: Path) -> None:
+        import polars as pl
+
+        old = pl.int_range(0, rows, max(rows // (count * 9 // 10), 1), eager=True).head(count * 9 // 10)
+        new = pl.int_range(rows, rows + count - len(old), eager=True)
+        frame = orders(pl.concat([old, new]).alias("id"), revision=1)
+        frame.sample(fraction=1.0, shuffle=True, seed=7).write_parquet(folder / "changes.parquet")
+
+    return _once(f"history-changes-{rows}", write)
+
+
+def delta_history(rows: int) -> Path:
+    """A Delta table of one current version of each order ``0 .. rows``: files of a tenth of the rows each."""
+
+    def write(folder: Path) -> None:
+        import polars as pl
+
+        from bench.peers.delta import commit_files
+
+        valid_from, valid_to, is_current = HISTORY_COLUMNS
+        for number, ids in enumerate(_slices(0, rows, max(rows // 10, 1))):
+            versions = orders(ids).with_columns(
+                pl.col("updated_at").alias(valid_from),
+                pl.lit(None, dtype=pl.Datetime("us", "UTC")).alias(valid_to),
+                pl.lit(value=True).alias(is_current),
+            )
+            versions.write_parquet(folder / f"part-{number:05}.parquet", row_group_size=250_000)
+        commit_files(folder, sorted(folder.glob("*.parquet")))
+
+    return _once(f"history-{rows}-delta", write)
+
+
+def upserts(rows: int) -> Path:
+    """As many rows as a table of orders ``0 .. rows`` has: half updates, scattered, half new orders."""
+
+    def write(folder: Path) -> None:
+        import polars as pl
+
+        old = pl.int_range(0, rows, 2, eager=True)
+        new = pl.int_range(rows, rows + rows // 2, eager=True)
+        frame = orders(pl.concat([old, new]).alias("id"), revision=1)
+        frame.sample(fraction=1.0, shuffle=True, seed=7).write_parquet(folder / "upserts.parquet")
+
+    return _once(f"upserts-{rows}", write)
 
 
 def _slices(first: int, end: int, size: int = SLICE_ROWS) -> Iterator[pl.Series]:

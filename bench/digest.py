@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 import polars.selectors as cs
 
+from bench.data import HISTORY_COLUMNS
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -17,15 +19,16 @@ HALF = 2**32
 def digest_table(path: Path, kind: str) -> list[int | str]:
     """Row count, hash and names of the business columns of the table at `path`.
 
-    Columns that Tidegate adds (``__...``) are left out; integers, floats and timestamps count by value, whatever
-    their width. The hash holds within one version of Polars, which is all that a comparison needs.
+    Columns that Tidegate adds (``__...``) are left out, but for those of a history; integers, floats and timestamps
+    count by value, whatever their width. The hash holds within one version of Polars, which is all that a comparison needs.
 
     Args:
         path: the table's folder.
-        kind: ``delta`` or ``parquet``.
+        kind: ``delta``, ``iceberg`` or ``parquet``.
     """
-    frame = pl.scan_delta(str(path)) if kind == "delta" else pl.scan_parquet(_data_files(path))
-    names = sorted(name for name in frame.collect_schema() if not name.startswith(SYSTEM_PREFIX))
+    frame = _scan(path, kind)
+    columns = frame.collect_schema()
+    names = sorted(name for name in columns if not name.startswith(SYSTEM_PREFIX) or name in HISTORY_COLUMNS)
     schema = frame.collect_schema()
     naive = [name for name in names if isinstance(found := schema[name], pl.Datetime) and found.time_zone is None]
     plain = frame.select(names).with_columns(
@@ -38,6 +41,17 @@ def digest_table(path: Path, kind: str) -> list[int | str]:
     low, high = (pl.col("row") % HALF).sum(), (pl.col("row") // HALF).sum()
     rows, least, most = hashed.select(pl.len(), low.alias("low"), high.alias("high")).collect(engine="streaming").row(0)
     return [rows, f"{most:x}-{least:x}", ",".join(names)]
+
+
+def _scan(path: Path, kind: str) -> pl.LazyFrame:
+    """The rows of a table, as an ordinary reader of the format finds them."""
+    if kind == "delta":
+        return pl.scan_delta(str(path))
+    if kind == "iceberg":
+        from bench.peers.iceberg import load
+
+        return pl.DataFrame(pl.from_arrow(load(path).scan().to_arrow())).lazy()
+    return pl.scan_parquet(_data_files(path))
 
 
 def _data_files(folder: Path) -> list[Path]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from bench.cases.base import Case, Workspace
 from bench.cases.copies import CsvToDelta, ParquetToDelta, ParquetToDeltaCapped, ParquetToParquet
+from bench.cases.histories import LongHistory, ShortHistory
+from bench.cases.iceberg import IcebergUpsert
 from bench.cases.merges import ClusteredMerge, ScatteredMerge
 from bench.cases.small import GrowingFolder, TinyFlows
 
@@ -16,6 +18,9 @@ ALL: dict[str, Case] = {
         CsvToDelta(),
         ScatteredMerge(),
         ClusteredMerge(),
+        ShortHistory(),
+        LongHistory(),
+        IcebergUpsert(),
         TinyFlows(),
         GrowingFolder(),
     )

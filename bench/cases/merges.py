@@ -1,4 +1,4 @@
-"""A merge of 1 % (nine tenths updates, one tenth inserts) into a Delta table of ten files."""
+"""A merge of 1 % updates and 0.1 % inserts into a Delta table of ten files."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class ScatteredMerge(Case):
     size = 10_000_000
     short_size = 200_000
     warm_size = 1_000
+    cap_mib = 2048
     clustered: ClassVar[bool] = False
     peers: ClassVar[Mapping[str, str]] = {
         "own, file by file": "bench.peers.merges:copy_on_write",
@@ -34,11 +35,9 @@ class ScatteredMerge(Case):
         return data.changes(workspace.size, clustered=self.clustered)
 
     def stage(self, workspace: Workspace) -> None:
-        """Lay the table: its log copied, its data files linked (Delta never changes a data file)."""
+        """Lay the table."""
         super().stage(workspace)
-        standing, table = data.delta_orders(workspace.size), self.destination(workspace)
-        shutil.copytree(standing, table, copy_function=os.link, ignore=shutil.ignore_patterns("_delta_log"))
-        shutil.copytree(standing / "_delta_log", table / "_delta_log")
+        lay_links(data.delta_orders(workspace.size), self.destination(workspace))
 
     def result_rows(self, size: int) -> int:
         return size + data.change_counts(size)[1]
@@ -56,3 +55,9 @@ class ClusteredMerge(ScatteredMerge):
     name = "merge-clustered"
     title = "merge 1 %, clustered"
     clustered = True
+
+
+def lay_links(standing: Path, table: Path) -> None:
+    """Lay a copy of a Delta table: its log copied, its data files linked (Delta never changes a data file)."""
+    shutil.copytree(standing, table, copy_function=os.link, ignore=shutil.ignore_patterns("_delta_log"))
+    shutil.copytree(standing / "_delta_log", table / "_delta_log")
