@@ -20,7 +20,7 @@ def digest_table(path: Path, kind: str) -> list[int | str]:
     """Row count, hash and names of the business columns of the table at `path`.
 
     Columns that Tidegate adds (``__...``) are left out, but for those of a history; integers, floats and timestamps
-    count by value, whatever their width. The hash holds within one version of Polars, which is all that a comparison needs.
+    count by value, whatever their width. The hash holds within one version of Polars, which is all that is needed.
 
     Args:
         path: the table's folder.
@@ -29,8 +29,7 @@ def digest_table(path: Path, kind: str) -> list[int | str]:
     frame = _scan(path, kind)
     columns = frame.collect_schema()
     names = sorted(name for name in columns if not name.startswith(SYSTEM_PREFIX) or name in HISTORY_COLUMNS)
-    schema = frame.collect_schema()
-    naive = [name for name in names if isinstance(found := schema[name], pl.Datetime) and found.time_zone is None]
+    naive = [name for name in names if isinstance(found := columns[name], pl.Datetime) and found.time_zone is None]
     plain = frame.select(names).with_columns(
         cs.integer().cast(pl.Int64),
         cs.float().cast(pl.Float64),
