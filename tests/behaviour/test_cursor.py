@@ -10,6 +10,8 @@ import polars as pl
 import pytest
 
 from tests.behaviour.project import Project
+from tidegate.orchestration.positions import at_values, move
+from tidegate.platforms import platform_registry
 
 
 class TestTies:
@@ -113,6 +115,28 @@ class TestTies:
         flow = project.flow(watermark="at")
         project.load(flow)
         assert project.rows(flow, "id") == [1, 2]
+
+
+class TestBoundaryFromOutside:
+    @pytest.mark.parametrize("load_type", ["append", "merge_upsert"])
+    def test_the_row_at_a_boundary_that_was_set(self, project: Project, load_type: str) -> None:
+        """Where `[start, end)` came from elsewhere, the row at `end` is not lost, and none is doubled (defect 6)."""
+        flow = project.flow(watermark="at", load_type=load_type, keys=["id"] if load_type != "append" else ())
+        store = project.store()
+        move(
+            flow,
+            at_values(flow, {"at:bigint": "5"}),
+            store=store,
+            platform=platform_registry.get("local"),
+            origin="set",
+        )
+        store.close()
+        project.csv("events.csv", "id,at", *(f"{number},{number}" for number in range(8)))
+        project.load(flow)
+        assert project.rows(flow, "id") == [5, 6, 7]
+        project.more("events.csv", "8,7")
+        project.load(flow)
+        assert project.rows(flow, "id") == [5, 6, 7, 8]
 
 
 class TestNull:
