@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tidegate.destinations.commit import Change, LoadStrategy, Snapshot
-from tidegate.destinations.load_strategies.layout import partition_columns, with_null_partitions
+from tidegate.destinations.load_strategies.layout import (
+    partition_columns,
+    with_missing_partitions,
+    with_null_partitions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +33,9 @@ class Append(LoadStrategy):
 
     def write(self, frame: Frame, snapshot: Snapshot) -> Written:
         """Write the rows as the table's own files."""
+        self._partition_by = partition_columns(self.table, snapshot, self.engine.schema(frame))
+        frame = with_missing_partitions(frame, snapshot, self._partition_by)
         self._columns = self.engine.schema(frame)
-        self._partition_by = partition_columns(self.table, snapshot, self._columns)
         frame = with_null_partitions(frame, self._columns, self._partition_by)
         written = self.engine.write(frame, self.table.target(self.context.load_id, self._partition_by))
         self.new_files.extend(written.files)

@@ -8,7 +8,7 @@ these are rewritten, without the rows that go. All of it is one change.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pyarrow as pa
 
 from tidegate.destinations.commit import Change, DataFile, LoadStrategy, Snapshot
-from tidegate.destinations.load_strategies.layout import partition_columns, with_null_partitions
+from tidegate.destinations.load_strategies.layout import (
+    partition_columns,
+    rewrite_groups,
+    with_missing_partitions,
+    with_null_partitions,
+)
 from tidegate.engines.base import FileTarget, Written
 from tidegate.errors import DestinationError, TidegateError
 
@@ -26,6 +31,8 @@ if TYPE_CHECKING:
 FILE = "__tidegate_file"
 _ROWS_PER_REWRITE = 1_000_000
 """Files are rewritten in groups of about this many rows: bounded memory, and the table keeps its layout."""
+
+_LATEST_WINS = "declare which row wins: transform.latest_data_columns (with deduplicate_columns), or correct the source"
 
 Columns = Mapping[str, pa.DataType]
 
@@ -63,14 +70,19 @@ class CopyOnWrite(LoadStrategy):
         self.columns = self.engine.schema(frame)
         self.partition_by = partition_columns(self.table, snapshot, self.columns)
         frame = with_null_partitions(frame, self.columns, self.partition_by)
-        self._is_in_place = self.first_in_place and not snapshot.files()
+        self._is_in_place = self.writes_in_place(snapshot)
         if self._is_in_place:
+            frame = with_missing_partitions(frame, snapshot, self.partition_by)
             self.batch = self.engine.write(frame, self.table.target(self.context.load_id, self.partition_by))
             self.new_files.extend(self.batch.files)
         else:
             self.batch = self.stage(frame, "batch")
         self.examine_batch()
         return self.batch
+
+    def writes_in_place(self, snapshot: Snapshot) -> bool:
+        """Tell whether the batch, as it is, is what the table becomes."""
+        return self.first_in_place and not snapshot.files()
 
     def examine_batch(self) -> None:
         """Refuse a batch that has no one right outcome: one with a key that occurs twice."""
@@ -81,8 +93,7 @@ class CopyOnWrite(LoadStrategy):
         if self._is_in_place:
             if not snapshot.files():
                 return self._change(self.batch.files)
-            self.batch = self.stage(self.read(self.batch, self.columns), "batch")  # another load came first
-            self._is_in_place = False
+            self.leave_place()  # another load came first
         self._remove_earlier_attempt()
         columns = {**self.written_columns(), **snapshot.columns}
         candidates = self.candidates(snapshot)
@@ -94,6 +105,13 @@ class CopyOnWrite(LoadStrategy):
     def _change(self, added: tuple[WrittenFile, ...], *, rows_updated: int = 0, **about: Any) -> Change:
         columns = self.written_columns()
         return Change(added=added, columns=columns, partition_by=self.partition_by, rows_updated=rows_updated, **about)
+
+    def leave_place(self) -> None:
+        """Take the batch out of the table's place, if it is there: it is not what the table becomes."""
+        if self._is_in_place:
+            self.batch = self.stage(self.read(self.batch, self.columns), "batch")
+            self._is_in_place = False
+            self._remove_earlier_attempt()
 
     @abstractmethod
     def replacement(self, candidates: Sequence[DataFile], columns: Columns) -> Replacement:
@@ -171,7 +189,7 @@ class CopyOnWrite(LoadStrategy):
         """Return these columns alone, each once."""
         return {name: columns[name] for group in names for name in group}
 
-    def refuse_repeated(self, keys: tuple[str, ...]) -> None:
+    def refuse_repeated(self, keys: tuple[str, ...], *, hint: str = _LATEST_WINS) -> None:
         """Refuse a batch in which a key occurs twice: which of the rows is right would be chance."""
         if not self.batch.rows:
             return
@@ -180,14 +198,13 @@ class CopyOnWrite(LoadStrategy):
             return
         key = ", ".join(f"{column}={value!r}" for column, value in zip(keys, repeated, strict=True))
         msg = f"the batch holds more than one row with the key {key}"
-        hint = "declare which row wins: transform.latest_data_columns (with deduplicate_columns), or correct the source"
         raise DestinationError(msg, {"key": list(repeated)}, code="TG410", where=self.table.place, hint=hint)
 
     # ---- files
 
     def _rewritten(self, found: Replacement, columns: Columns) -> list[WrittenFile]:
         kept: list[WrittenFile] = []
-        for number, group in enumerate(_groups(found.touched, max(_ROWS_PER_REWRITE, self.batch.rows))):
+        for number, group in enumerate(rewrite_groups(found.touched, max(_ROWS_PER_REWRITE, self.batch.rows))):
             kept += self.put(found.keep(self.engine.read_table(group, columns)), f"kept{number}")
         return kept
 
@@ -211,14 +228,3 @@ def _may_hold(file: DataFile, key: str, keys: tuple[Any, Any] | None) -> bool:
         return bool(lower <= keys[1] and upper >= keys[0])
     except TypeError:
         return True
-
-
-def _groups(files: Sequence[DataFile], rows: int) -> Iterator[list[DataFile]]:
-    group: list[DataFile] = []
-    for file in files:
-        group.append(file)
-        if sum(member.rows or rows for member in group) >= rows:
-            yield group
-            group = []
-    if group:
-        yield group

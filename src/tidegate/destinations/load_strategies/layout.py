@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import narwhals as nw
@@ -12,7 +12,7 @@ from tidegate.errors import DestinationError
 from tidegate.expressions.data_type import describe_type
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import BaseTable, Snapshot
+    from tidegate.destinations.commit import BaseTable, DataFile, Snapshot
     from tidegate.engines.base import Frame
 
 
@@ -44,6 +44,28 @@ def with_null_partitions(frame: Frame, columns: Mapping[str, pa.DataType], parti
     """
     texts = [column for column in partition_by if columns.get(column) == pa.string()]
     return frame.with_columns(nw.when(nw.col(text) != "").then(nw.col(text)).alias(text) for text in texts)
+
+
+def with_missing_partitions(frame: Frame, snapshot: Snapshot, partition_by: tuple[str, ...]) -> Frame:
+    """Return the frame with NULL for partition columns of the table that its rows lack."""
+    there = frame.collect_schema()
+    missing = pa.schema(
+        [(name, snapshot.columns[name]) for name in partition_by if name in snapshot.columns.keys() - there.keys()]
+    )
+    types = nw.from_native(missing.empty_table()).schema
+    return frame.with_columns(nw.lit(None).cast(dtype).alias(name) for name, dtype in types.items())
+
+
+def rewrite_groups(files: Sequence[DataFile], rows: int) -> Iterator[list[DataFile]]:
+    """Yield files in groups of about this many rows, which are rewritten together."""
+    group: list[DataFile] = []
+    for file in files:
+        group.append(file)
+        if sum(member.rows or rows for member in group) >= rows:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def _declared_or_there(table: BaseTable, snapshot: Snapshot, columns: Mapping[str, pa.DataType]) -> tuple[str, ...]:
