@@ -32,7 +32,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-short chaos chaos-short docs docs-serve clean lock upgrade format $(CHECKS)
+.PHONY: help demo test check bench bench-short chaos chaos-short chaos-peers docs docs-serve clean lock upgrade format $(CHECKS)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -117,6 +117,10 @@ chaos: $(VENV)/.ready-developer ## kill real processes and look for lost or doub
 chaos-short: $(VENV)/.ready-developer ## the same with few kills
 	$(call say,chaos --short)
 	@$(BIN)/python -m chaos --short $(ARGS)
+
+chaos-peers: $(VENV)/.ready-developer ## put other tools to the same kills; installs them into build/peers
+	$(call say,chaos --peers)
+	@$(BIN)/python -m chaos --peers $(ARGS)
 
 format: $(VENV)/.ready-developer ## apply ruff's fixes and formatting
 	@$(BIN)/ruff check --quiet --fix-only $(CODE)

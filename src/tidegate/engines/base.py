@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from tidegate.registry import PluginRegistry
@@ -67,6 +68,8 @@ class ColumnCast:
     """Takes the place of NULL."""
     time_zone: str | None = None
     """Zone of naive times that become zoned."""
+    within: pa.DataType | None = None
+    """A narrower type that the values take after that; one that it cannot hold as it is, is an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,15 +173,22 @@ class BaseEngine(ABC):
 
     @abstractmethod
     def locate(
-        self, error: Exception, scan: FileScan, types: Mapping[str, pa.DataType], flow: DataFlow
+        self,
+        error: Exception,
+        scan: FileScan,
+        types: Mapping[str, pa.DataType],
+        flow: DataFlow,
+        *,
+        narrowed: Mapping[str, pa.DataType],
     ) -> TidegateError:
         """Return the failure of a scan with the file, row and column that it comes from, where they can be found.
 
         Args:
             error: What the engine raised.
             scan: The scan that failed.
-            types: The types that its columns should have in the end.
+            types: The types that its columns are read in.
             flow: The dataflow, for the formats that its schema hints declare.
+            narrowed: Narrower types that values of some columns must fit after that.
         """
 
     @abstractmethod
@@ -291,17 +301,23 @@ class BaseEngine(ABC):
         """
 
     @abstractmethod
-    def with_neighbour(
-        self, frame: Frame, keys: Sequence[str], order: str, columns: Mapping[str, str], *, offset: int
+    def with_neighbours(
+        self,
+        frame: Frame,
+        keys: Sequence[str],
+        order: Sequence[str],
+        *,
+        before: Mapping[str, str] = MappingProxyType({}),
+        after: Mapping[str, str] = MappingProxyType({}),
     ) -> Frame:
-        """Return the frame with values of the row before (-1) or after (+1) of the same key, in order.
+        """Return the frame with values of the rows right before and right after, of the same key, in order.
 
         Args:
-            frame: The rows.
+            frame: The rows; sorted in memory.
             keys: Columns that identify a row, compared NULL-safe.
-            order: The column that orders the rows of one key.
-            columns: New column → column whose value it takes; NULL where there is no such row.
-            offset: -1 or +1.
+            order: Columns that order the rows of one key; NULL is first.
+            before: New column → column of the row before whose value it takes; NULL where there is no such row.
+            after: The same, of the row after.
         """
 
     @abstractmethod

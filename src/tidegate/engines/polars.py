@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import narwhals as nw
@@ -51,10 +52,16 @@ class PolarsEngine(BaseEngine):
         return inspect_file(path, file_format, options, settled)
 
     def locate(
-        self, error: Exception, scan: FileScan, types: Mapping[str, pa.DataType], flow: DataFlow
+        self,
+        error: Exception,
+        scan: FileScan,
+        types: Mapping[str, pa.DataType],
+        flow: DataFlow,
+        *,
+        narrowed: Mapping[str, pa.DataType],
     ) -> TidegateError:
         """Return the failure of a scan with its place; the files are read again for it, after failures of values."""
-        return locate(error, scan, types, flow)
+        return locate(error, scan, types, flow, narrowed)
 
     def translate(self, error: Exception) -> TidegateError:
         """Return a failure of Polars, or of the file system below it, as one of ours."""
@@ -270,16 +277,25 @@ class PolarsEngine(BaseEngine):
         return nw.from_native(lazy.with_columns(content.alias(name)))
 
     @without_panic
-    def with_neighbour(
-        self, frame: Frame, keys: Sequence[str], order: str, columns: Mapping[str, str], *, offset: int
+    def with_neighbours(
+        self,
+        frame: Frame,
+        keys: Sequence[str],
+        order: Sequence[str],
+        *,
+        before: Mapping[str, str] = MappingProxyType({}),
+        after: Mapping[str, str] = MappingProxyType({}),
     ) -> Frame:
-        """Return the frame with values of the row before or after; sorts it."""
+        """Return the frame with values of the rows right before and right after, of the same key."""
         lazy: pl.LazyFrame = frame.to_native()
-        ordered = lazy.sort(*keys, order)
-        is_same_key = pl.all_horizontal([pl.col(key).eq_missing(pl.col(key).shift(-offset)) for key in keys])
-        same = is_same_key & (pl.int_range(pl.len()) - (-offset)).is_between(0, pl.len() - 1)
-        values = [pl.when(same).then(pl.col(column).shift(-offset)).alias(name) for name, column in columns.items()]
-        return nw.from_native(ordered.with_columns(values))
+        ordered = lazy.sort(*keys, *order)
+        follows = pl.int_range(pl.len()) > 0  # a NULL key is not the key of the row that is not there
+        for key in keys:
+            follows &= pl.col(key).eq_missing(pl.col(key).shift(1))
+        precedes = follows.shift(-1).fill_null(value=False)
+        earlier = [pl.when(follows).then(pl.col(column).shift(1)).alias(name) for name, column in before.items()]
+        later = [pl.when(precedes).then(pl.col(column).shift(-1)).alias(name) for name, column in after.items()]
+        return nw.from_native(ordered.with_columns(*earlier, *later))
 
     @without_panic
     def before(self, frame: Frame, starts: Mapping[str, Any]) -> Frame:

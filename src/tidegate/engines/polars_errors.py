@@ -76,19 +76,26 @@ def translate(error: BaseException) -> TidegateError:
     return EngineError(f"{type(error).__name__}: {cause}", code="TG001")
 
 
-def locate(error: Exception, scan: FileScan, types: Mapping[str, pa.DataType], flow: DataFlow) -> TidegateError:
+def locate(
+    error: Exception,
+    scan: FileScan,
+    types: Mapping[str, pa.DataType],
+    flow: DataFlow,
+    narrowed: Mapping[str, pa.DataType],
+) -> TidegateError:
     """Return the failure of a scan with the file, row and column that it comes from, where they can be found.
 
     Args:
         error: What the engine raised.
         scan: The scan that failed.
-        types: The types that its columns should have in the end.
+        types: The types that its columns are read in.
         flow: The dataflow, for the formats that its schema hints declare.
+        narrowed: Narrower types that values of some columns must fit after that.
     """
     cause = error.__cause__ if isinstance(error, EngineError) and error.__cause__ else error
     if not isinstance(cause, _OF_VALUES) or _OF_THE_SYSTEM.search(str(cause)):
         return translate(error)
-    casts = _suspects(_casts(types, flow), str(cause), flow)
+    casts = _suspects(_casts(types, flow, narrowed), str(cause), flow)
     for group in scan.groups:
         for path in group.paths:
             try:
@@ -107,12 +114,17 @@ def _suspects(casts: Mapping[str, ColumnCast], cause: str, flow: DataFlow) -> Ma
     return named or {column: cast for column, cast in casts.items() if column.lower() not in dropped}
 
 
-def _casts(types: Mapping[str, pa.DataType], flow: DataFlow) -> dict[str, ColumnCast]:
+def _casts(
+    types: Mapping[str, pa.DataType], flow: DataFlow, narrowed: Mapping[str, pa.DataType]
+) -> dict[str, ColumnCast]:
     hints = {hint.column_name.lower(): hint for hint in flow.transform.schema_hints if hint.is_active}
     zone = flow.transform.settings.timestamp_timezone
     return {
         column: ColumnCast(
-            type=dtype, format=hints[column.lower()].format if column.lower() in hints else None, time_zone=zone
+            type=dtype,
+            format=hints[column.lower()].format if column.lower() in hints else None,
+            time_zone=zone,
+            within=narrowed.get(column),
         )
         for column, dtype in types.items()
     }
@@ -156,7 +168,7 @@ def _bad_value(path: str, frame: pl.LazyFrame, casts: Mapping[str, ColumnCast]) 
     if first is None:
         return None
     row, column, value = first
-    return _not_a(path, row, column, value, casts[column].type)
+    return _not_a(path, row, column, value, casts[column].within or casts[column].type)
 
 
 def _not_a(path: str, row: int, column: str, value: object, dtype: pa.DataType) -> SourceError:

@@ -205,6 +205,8 @@ def partition_literal(text: str | None, dtype: pl.DataType) -> pl.Expr:
             return pl.lit(value.replace(tzinfo=UTC) if zone else value, dtype=dtype)
         case pl.Date():
             return literal.str.to_date()
+        case pl.Time():
+            return literal.str.to_time("%H:%M:%S%.f")
         case pl.Boolean():
             return pl.lit(text == "true")
         case _:

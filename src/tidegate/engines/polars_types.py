@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache, partial
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
+from tidegate.engines.base import ColumnCast
 from tidegate.engines.polars_time import parsed
-
-if TYPE_CHECKING:
-    from tidegate.engines.base import ColumnCast
-
 
 _BOOLEAN_WORDS = {
     **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
@@ -58,10 +55,14 @@ def cast_expression(column: str, dtype: pl.DataType, cast: ColumnCast, *, strict
     if cast.default is not None and strict:
         as_iso = replace(cast, format=None)
         value = value.fill_null(_converted(pl.lit(str(cast.default)), pl.String(), target, as_iso, strict=True))
+    if cast.within is not None:
+        value = _converted(value, target, polars_type(cast.within), cast, strict=strict, exact=True)
     return value.alias(column)
 
 
-def _converted(value: pl.Expr, dtype: pl.DataType, target: pl.DataType, cast: ColumnCast, *, strict: bool) -> pl.Expr:
+def _converted(
+    value: pl.Expr, dtype: pl.DataType, target: pl.DataType, cast: ColumnCast, *, strict: bool, exact: bool = False
+) -> pl.Expr:
     if dtype == target:
         return value
     if isinstance(dtype, pl.String):
@@ -69,12 +70,15 @@ def _converted(value: pl.Expr, dtype: pl.DataType, target: pl.DataType, cast: Co
     if target.is_integer() and (dtype.is_float() or dtype.is_decimal()):
         return _whole(value, dtype, target, strict=strict)
     if isinstance(dtype, pl.Struct) and isinstance(target, pl.Struct):
-        return _restructured(value, dtype, target, cast, strict=strict)
+        return _restructured(value, dtype, target, cast, strict=strict, exact=exact)
     if isinstance(dtype, pl.List) and isinstance(target, pl.List):
-        return value.list.eval(_converted(pl.element(), _type(dtype.inner), _type(target.inner), cast, strict=strict))
+        inner, wanted = _type(dtype.inner), _type(target.inner)
+        return value.list.eval(_converted(pl.element(), inner, wanted, cast, strict=strict, exact=exact))
     if isinstance(dtype, pl.Datetime) and isinstance(target, pl.Datetime) and target.time_zone and not dtype.time_zone:
         zoned = value.dt.replace_time_zone(cast.time_zone or "UTC", ambiguous="earliest", non_existent="raise")
         return zoned.dt.convert_time_zone(target.time_zone).dt.cast_time_unit(target.time_unit)
+    if exact and (target.is_float() or target.is_decimal()):
+        return _exact(value, dtype, target, strict=strict)
     return value.cast(target, strict=strict)
 
 
@@ -95,11 +99,15 @@ def _type(dtype: Any) -> pl.DataType:
     return instance
 
 
-def _restructured(value: pl.Expr, dtype: pl.Struct, target: pl.Struct, cast: ColumnCast, *, strict: bool) -> pl.Expr:
+def _restructured(
+    value: pl.Expr, dtype: pl.Struct, target: pl.Struct, cast: ColumnCast, *, strict: bool, exact: bool
+) -> pl.Expr:
     """Convert a struct field by field; one that it lacks is NULL."""
     present = {field.name: _type(field.dtype) for field in dtype.fields}
     fields = [
-        _converted(value.struct.field(field.name), present[field.name], _type(field.dtype), cast, strict=strict)
+        _converted(
+            value.struct.field(field.name), present[field.name], _type(field.dtype), cast, strict=strict, exact=exact
+        )
         if field.name in present
         else pl.lit(None, dtype=field.dtype)
         for field in target.fields
@@ -112,6 +120,22 @@ def _whole(value: pl.Expr, dtype: pl.DataType, target: pl.DataType, *, strict: b
     """Convert floats and decimals to integers; a fraction does not fit, where a plain cast would cut it off."""
     whole = pl.when(value == value.round()).then(value).cast(target, strict=strict)
     return whole if not strict else value.map_batches(_refuse_fractions, dtype, is_elementwise=True).cast(target)
+
+
+def _exact(value: pl.Expr, dtype: pl.DataType, target: pl.DataType, *, strict: bool) -> pl.Expr:
+    """Convert numbers; one that would be rounded does not fit."""
+    if strict:
+        return value.map_batches(partial(_refuse_rounding, target=target), dtype, is_elementwise=True).cast(target)
+    converted = value.cast(target, strict=False)
+    return pl.when(converted.cast(dtype, strict=False) == value).then(converted)
+
+
+def _refuse_rounding(values: pl.Series, target: pl.DataType) -> pl.Series:
+    rounded = values.filter(values.cast(target).cast(values.dtype).ne_missing(values))
+    if rounded.len():
+        msg = f"conversion from `{values.dtype}` to `{target}` failed in column '{values.name}': [{rounded[0]}]"
+        raise pl.exceptions.InvalidOperationError(msg)
+    return values
 
 
 def _refuse_fractions(values: pl.Series) -> pl.Series:

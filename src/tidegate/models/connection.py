@@ -115,7 +115,7 @@ class ConnectionSettings(LookBackFields):
     tenant_id: str | None = None
     token: str | None = Field(default=None, repr=False)
     url: str | None = Field(default=None, repr=False)
-    """A database URL; `{user}`-style placeholders are filled from the other fields."""
+    """Address of an Iceberg catalog; or a database URL, with `{user}`-style placeholders for the other fields."""
     driver: str | None = None
     read_options: Options = Field(default_factory=dict)
     write_options: Options = Field(default_factory=dict)
@@ -161,9 +161,9 @@ class Connection(Declaration):
     connection_type: ConnectionType | None = None
     format: str | None = None
     catalog: str | None = None
-    """Catalog of the tables; also read from `configure`."""
+    """Name of the Iceberg catalog of the tables; also read from `configure`."""
     database: str | None = None
-    """Database of the tables; also read from `configure`."""
+    """Database of the tables, in Iceberg their namespace without a `schema_name`; also read from `configure`."""
     configure: Annotated[Options, TypedBy(ConnectionSettings)] = Field(default_factory=dict)
     secrets_ref: dict[str, Names] = Field(default_factory=dict)
     """`{source: [configure fields]}`: each field holds the secret's key, and is replaced by its value."""

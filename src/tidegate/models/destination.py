@@ -46,11 +46,14 @@ class DestinationSettings(Declaration):
     write_options: Options = Field(default_factory=dict)
     merge_options: Options = Field(default_factory=dict)
     scd2_effective_column: str | None = None
+    """For `scd2`: the column that says from when on a row holds; without it rows hold from their load on."""
     replace_by_watermark: bool = False
+    """Replace the rows from the position, less `watermark_lag`, on: for `append` and `merge_overwrite`."""
     partition_columns: PartitionColumns = ()
     schema_policy: SchemaPolicy | None = None
-    """New source columns: add them, leave them out, or refuse. Merge and append evolve by default."""
+    """New, missing and wider columns: the table takes them on (the default), leaves them out, or they are refused."""
     delete_mode: Literal["hard", "soft"] = "hard"
+    """Remove rows that are deleted at the source, or keep and mark them: for `merge_delete` and `snapshot`."""
 
 
 def _lowered(value: object) -> object:
@@ -138,8 +141,8 @@ class Destination(Declaration):
         if connection and connection.format == "iceberg" and (self.path is not None or connection.names_a_catalog):
             settings = connection.settings
             place = settings.url or settings.catalog_properties.get("uri") or settings.base_path or ""
-            parts = (connection.catalog, self.namespace, self.table)
-            return f"iceberg:{place}:{'.'.join(part for part in parts if part)}".lower()
+            named = (connection.catalog, self.namespace, self.table)
+            return f"iceberg:{place}:{'.'.join(part for part in named if part)}".lower()
         if connection and (connection.catalog or connection.database):
             parts = (connection.catalog, connection.database, self.schema_name, self.table)
             return "table:" + ".".join(part for part in parts if part).lower()

@@ -16,8 +16,9 @@ class ChangeData(Declaration):
 
     operation_column: Name
     delete_values: Names = ("D", "d", "delete", "DELETE")
+    """The operations that delete; everything else adds or replaces."""
     sequence_by: Names = ()
-    """Columns that order the changes of one key."""
+    """Columns that order the changes of one key; without them `latest_data_columns`, or the watermark columns."""
 
 
 class SourceSettings(LookBackFields):
@@ -71,6 +72,7 @@ class Source(Declaration):
     watermark_lag: str | float | None = None
     """How far behind the position a read starts, for rows that are committed late: `2h`, `3d`, or a number."""
     cdc: Annotated[ChangeData | None, FromText] = None
+    """For change data, with `merge_delete` or `scd2`: which rows are deletes, and in which order changes happened."""
     configure: Annotated[Options, TypedBy(SourceSettings)] = Field(default_factory=dict)
 
     @model_validator(mode="before")
