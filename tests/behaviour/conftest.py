@@ -8,7 +8,7 @@ import pytest
 
 from tests.behaviour.project import Project
 
-DESTINATIONS = ("delta", "parquet", "csv", "jsonl")
+DESTINATIONS = ("delta", "iceberg", "parquet", "csv", "jsonl")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

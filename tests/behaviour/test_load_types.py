@@ -79,11 +79,10 @@ class TestAppend:
         flow = any_project.flow(format="parquet", partitions=["place"])
         report = any_project.load(flow)
         assert report.rows_out == len(values)
-        suffix = "parquet" if any_project.destination_format == "delta" else any_project.destination_format
-        root = any_project.destination_root / "events"
+        suffix, root = any_project.data_suffix, any_project.data_root()
         assert all(file.resolve().is_relative_to(root) for file in data_files(root, suffix))
         assert len({file.parent for file in data_files(root, suffix)}) == len(values)
-        if any_project.destination_format in {"delta", "parquet"}:
+        if any_project.data_suffix == "parquet":
             assert any_project.rows(flow, "id", "place") == list(enumerate(values))
 
     def test_partitions_by_date(self, any_project: Project) -> None:
@@ -93,8 +92,7 @@ class TestAppend:
             hints={"day": "date"}, partitions=["day", {"column": "month", "expression": "month(day)"}]
         )
         any_project.load(flow)
-        suffix = "parquet" if any_project.destination_format == "delta" else any_project.destination_format
-        root = any_project.destination_root / "events"
+        suffix, root = any_project.data_suffix, any_project.data_root()
         folders = [str(file.parent.relative_to(root)) for file in data_files(root, suffix)]
         assert folders == ["day=2024-01-31/month=1", "day=2024-02-01/month=2"]
 

@@ -63,7 +63,7 @@ class TestOthersInBetween:
         project.csv("a.csv", "id,x,y", "1,A,Y")
         project.csv("b.csv", "id,x", "1,B", "3,B")
         other = project.merge("t", source="b.csv", name="other")
-        once_before(deltalake.DeltaTable, "update_incremental", lambda: project.load(other))
+        once_before(DeltaTable, "commit", lambda: project.load(other))
         project.load(one)
         assert project.rows(one, "id", "x", "y") == [(1, "A", "Y"), (2, "b", None), (3, "B", None)]
 

@@ -270,6 +270,5 @@ class TestWriteOptions:
         any_project.csv("events.csv", "id", *map(str, range(10)))
         flow = any_project.flow(write_options={"max_rows_per_file": 4})
         any_project.load(flow)
-        suffix = "parquet" if any_project.destination_format == "delta" else any_project.destination_format
-        assert len(list(any_project.destination_root.rglob(f"*.{suffix}"))) == 3
+        assert len(list(any_project.destination_root.rglob(f"*.{any_project.data_suffix}"))) == 3
         assert any_project.rows(flow) == list(range(10))

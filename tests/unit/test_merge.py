@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.destinations.commit import DataFile
-from tidegate.destinations.load_strategies.copy_on_write import _groups, _may_hold
+from tidegate.destinations.load_strategies.copy_on_write import _may_hold
+from tidegate.destinations.load_strategies.layout import rewrite_groups
 from tidegate.destinations.table_types import fits
 from tidegate.engines.polars import PolarsEngine
 
@@ -51,7 +52,7 @@ class TestGroups:
     def test_every_file_is_in_one_group_of_bounded_size(self, counts: list[int | None], rows: int) -> None:
         """Groups keep the order, and no group without its last file reaches the limit."""
         files = [file(rows=count) for count in counts]
-        groups = list(_groups(files, rows))
+        groups = list(rewrite_groups(files, rows))
         assert [member for group in groups for member in group] == files
         for group in groups:
             assert sum(rows if member.rows is None else member.rows for member in group[:-1]) < rows

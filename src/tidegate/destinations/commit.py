@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from tidegate.errors import CommitConflictError, DestinationError, TidegateError, WatermarkError
 from tidegate.registry import PluginRegistry
@@ -23,6 +23,7 @@ from tidegate.state import Position
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from tidegate.destinations.evolution import Evolution
     from tidegate.engines.base import BaseEngine, FileTarget, Frame, Written, WrittenFile
     from tidegate.models import DataFlow
     from tidegate.platforms import BasePlatform
@@ -175,11 +176,24 @@ class BaseTable(ABC):
         """Return where and how new files are written, invisible to readers until they are committed."""
 
     @abstractmethod
-    def fitted(self, columns: Mapping[str, pa.DataType], snapshot: Snapshot) -> Mapping[str, pa.DataType]:
-        """Return the types in which this table takes these columns.
+    def storable(self, column: str, dtype: pa.DataType) -> pa.DataType:
+        """Return the type of this format that holds all values of `dtype`.
 
         Raises:
-            DestinationError: a column does not fit the table (TG403).
+            DestinationError: there is none (TG403).
+        """
+
+    @abstractmethod
+    def widening(self, column: str, dtype: pa.DataType, into: pa.DataType) -> Literal["in place", "rewrite"] | None:
+        """Tell how a column of the table becomes wider: by its metadata alone, or by writing all files anew.
+
+        Args:
+            column: The column.
+            dtype: Its type in the table.
+            into: A storable type that holds all values of `dtype`.
+
+        Returns:
+            None when it cannot become so.
         """
 
     @abstractmethod
@@ -258,6 +272,8 @@ def commit_change(
     strategy: LoadStrategy,
     commit: Commit,
     first: Snapshot,
+    evolution: Evolution,
+    *,
     guard: Callable[[], None] = lambda: None,
 ) -> tuple[Change, int]:
     """Commit what a strategy has written; start over against the new snapshot when another commit came first.
@@ -269,6 +285,7 @@ def commit_change(
         strategy: It has written its rows.
         commit: What travels with them.
         first: The snapshot that the load started from.
+        evolution: It has settled the batch's columns against that snapshot.
         guard: Called right before each attempt; what it raises ends the load, which has then changed nothing.
 
     Returns:
@@ -286,7 +303,10 @@ def commit_change(
             table.recover()
             snapshot = table.snapshot()
         _refuse_other_sequence(table, snapshot, commit)
-        change = strategy.change(snapshot)
+        try:
+            change = evolution.change(strategy, snapshot)
+        except StaleSnapshotError:
+            continue
         _refuse_other_layout(table, snapshot, change)
         guard()
         strategy.may_be_committed = True
@@ -309,15 +329,11 @@ def commit_change(
 
 
 def _refuse_other_layout(table: BaseTable, snapshot: Snapshot, change: Change) -> None:
-    """Refuse to add files whose types or partitions are not the table's, which another commit may just have set."""
+    """Refuse to add files whose partitions are not the table's, which another commit may just have set."""
     if snapshot.version is not None and change.partition_by != snapshot.partition_by:
         partitions = ", ".join(snapshot.partition_by) or "no column"
         msg = f"{table.place} was created, partitioned by {partitions}, while this load was under way"
         raise CommitConflictError(msg, where=table.place, hint="run again; nothing was changed")
-    for column, dtype in change.columns.items():
-        if not change.replaces_all and snapshot.columns.get(column, dtype) != dtype:
-            msg = f"column {column!r} of {table.place} took another type while this load was under way"
-            raise CommitConflictError(msg, {"column": column}, where=table.place, hint="run again; nothing was changed")
 
 
 def _refuse_other_sequence(table: BaseTable, snapshot: Snapshot, commit: Commit) -> None:

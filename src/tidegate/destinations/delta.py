@@ -6,13 +6,14 @@ commit's own information. Both are written with the data, in one log entry, on c
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import unquote
 
 import deltalake
@@ -28,14 +29,13 @@ from tidegate.destinations.commit import (
     DataFile,
     Snapshot,
     StaleSnapshotError,
-    incompatible,
 )
+from tidegate.destinations.delta_log import log_entry
 from tidegate.destinations.delta_rules import broken_rules
 from tidegate.destinations.statistics import delta_statistics, safe_lower, safe_upper
-from tidegate.destinations.table_types import delta_type, fits
+from tidegate.destinations.table_types import delta_type
 from tidegate.engines.base import FileTarget
 from tidegate.errors import DestinationError
-from tidegate.expressions.data_type import describe_type
 from tidegate.models.options import WRITE_OPTIONS, checked_options
 
 if TYPE_CHECKING:
@@ -134,16 +134,13 @@ class DeltaTable(BaseTable):
             target_file_size=options.get("target_file_size", _TARGET_FILE_SIZE),
         )
 
-    def fitted(self, columns: Mapping[str, pa.DataType], snapshot: Snapshot) -> Mapping[str, pa.DataType]:
-        """Return the types in which the table takes the columns; Delta has no unsigned numbers and no nanoseconds."""
-        fitted: dict[str, pa.DataType] = {}
-        for column, found in columns.items():
-            dtype = delta_type(column, found, self._path)
-            expected = snapshot.columns.get(column)
-            if expected is not None and not fits(dtype, expected):
-                raise incompatible(column, describe_type(found), describe_type(expected), self._path)
-            fitted[column] = dtype if expected is None else expected
-        return fitted
+    def storable(self, column: str, dtype: pa.DataType) -> pa.DataType:
+        """Return the type in which the table takes a column; Delta has no unsigned numbers and no nanoseconds."""
+        return delta_type(column, dtype, self._path)
+
+    def widening(self, column: str, dtype: pa.DataType, into: pa.DataType) -> Literal["in place", "rewrite"] | None:
+        """Rewrite: few readers know a table whose files are narrower than its schema (feature `typeWidening`)."""
+        return "rewrite"
 
     def commit(self, snapshot: Snapshot, change: Change, commit: Commit) -> int:
         """Write one log entry: adds, removes, the flow's sequence and its position."""
@@ -164,38 +161,45 @@ class DeltaTable(BaseTable):
                     commit_properties=properties,
                 )
             return 0
-        table: deltalake.DeltaTable = snapshot.handle
-        version = int(snapshot.version)
-        schema = _schema(change.columns)
-        if not change.replaces_all:
-            version = self._add_columns(table, snapshot.columns, change, version)
-            schema = table.schema()
-        with self._conflicts(version):
-            table.create_write_transaction(
+        columns = dict(change.columns) if change.replaces_all else {**snapshot.columns, **change.columns}
+        if list(columns.items()) != list(snapshot.columns.items()):
+            return self._commit_with_schema(snapshot, columns, adds, change, commit)
+        with self._conflicts(snapshot.version):
+            snapshot.handle.create_write_transaction(
                 [*adds, *(_remove(file) for file in change.removed if not change.replaces_all)],
                 mode="overwrite" if change.replaces_all else "append",
-                schema=schema,
+                schema=_schema(columns),
                 partition_by=list(change.partition_by),
                 commit_properties=properties,
             )
-        return version + 1
+        return snapshot.version + 1
 
-    def _add_columns(
-        self, table: deltalake.DeltaTable, there: Mapping[str, pa.DataType], change: Change, version: int
+    def _commit_with_schema(
+        self,
+        snapshot: Snapshot,
+        columns: Mapping[str, pa.DataType],
+        adds: list[AddAction],
+        change: Change,
+        commit: Commit,
     ) -> int:
-        """Add columns that are new, and return the version then.
-
-        Their own log entry changes no row; a load that dies after it leaves them NULL.
-        """
-        new = {name: dtype for name, dtype in change.columns.items() if name not in there}
-        if not new:
-            return version
-        with self._conflicts(version):
-            table.alter.add_columns(list(_schema(new).fields), commit_properties=CommitProperties(max_commit_retries=0))
-            table.update_incremental()
-        if table.version() != version + 1:  # another commit came in between; the change is not against its rows
+        """Write the log entry that changes the schema too; it is the next version, or it is not written."""
+        table: deltalake.DeltaTable = snapshot.handle
+        about = {
+            "operation": "WRITE",
+            "operationParameters": {
+                "mode": "Overwrite" if change.replaces_all else "Append",
+                "partitionBy": json.dumps(list(change.partition_by)),
+            },
+            "engineInfo": "tidegate",
+            COMMIT_KEY: commit.to_data(),
+        }
+        removed = snapshot.files() if change.replaces_all else change.removed
+        flow = (commit.dataflow_id, commit.sequence)
+        entry = log_entry(table, columns, adds, removed, about=about, transaction=flow)
+        version = table.version() + 1
+        if not self.platform.put_if_absent(f"{self._path}/_delta_log/{version:020d}.json", entry):
             raise StaleSnapshotError
-        return version + 1
+        return version
 
     def _add(self, file: WrittenFile) -> AddAction:
         return AddAction(

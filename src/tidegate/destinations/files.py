@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from tidegate.destinations.commit import (
     BaseTable,
@@ -20,10 +20,10 @@ from tidegate.destinations.commit import (
     DataFile,
     Snapshot,
     StaleSnapshotError,
-    incompatible,
 )
 from tidegate.destinations.table_types import fits
 from tidegate.engines.base import FileFormat, FileTarget
+from tidegate.engines.hive_paths import partition_values
 from tidegate.errors import DestinationError, MetadataError, TidegateError
 from tidegate.expressions.data_type import describe_type, parse_data_type
 from tidegate.models.options import WRITE_OPTIONS, checked_options
@@ -106,24 +106,22 @@ class FileTable(BaseTable):
             target_file_size=options.get("target_file_size"),
         )
 
-    def fitted(self, columns: Mapping[str, pa.DataType], snapshot: Snapshot) -> Mapping[str, pa.DataType]:
-        """Return the types as they are; earlier files must have the same ones."""
+    def storable(self, column: str, dtype: pa.DataType) -> pa.DataType:
+        """Return the type as it is, if the files can hold it and the log can keep it."""
         import pyarrow as pa
 
-        fitted: dict[str, pa.DataType] = {}
-        for column, found in columns.items():
-            if self._format == "csv" and pa.types.is_nested(found):
-                msg = f"column {column!r} is {describe_type(found)}, which csv files cannot hold"
-                raise DestinationError(msg, {"column": column}, code="TG403", where=self._path, hint=_NESTED_HINT)
-            if not _can_be_recorded(found):
-                msg = f"column {column!r} is {describe_type(found)}, which the log of the folder cannot keep"
-                hint = f"declare another type: schema_hints: [{{column_name: {column}, data_type: string}}]"
-                raise DestinationError(msg, {"column": column}, code="TG403", where=self._path, hint=hint)
-            expected = snapshot.columns.get(column, found)
-            if not fits(found, expected):
-                raise incompatible(column, describe_type(found), describe_type(expected), self._path)
-            fitted[column] = expected
-        return fitted
+        if self._format == "csv" and pa.types.is_nested(dtype):
+            msg = f"column {column!r} is {describe_type(dtype)}, which csv files cannot hold"
+            raise DestinationError(msg, {"column": column}, code="TG403", where=self._path, hint=_NESTED_HINT)
+        if not _can_be_recorded(dtype):
+            msg = f"column {column!r} is {describe_type(dtype)}, which the log of the folder cannot keep"
+            hint = f"declare another type: schema_hints: [{{column_name: {column}, data_type: string}}]"
+            raise DestinationError(msg, {"column": column}, code="TG403", where=self._path, hint=hint)
+        return dtype
+
+    def widening(self, column: str, dtype: pa.DataType, into: pa.DataType) -> Literal["in place", "rewrite"] | None:
+        """Rewrite parquet; the files of text formats have no types."""
+        return "rewrite" if self._format == "parquet" else "in place"
 
     def commit(self, snapshot: Snapshot, change: Change, commit: Commit) -> int:
         """Create the next record of the log, then put the files into place."""
@@ -182,12 +180,18 @@ class FileTable(BaseTable):
     def _files(self, newest: Mapping[str, Any]) -> list[DataFile]:
         """Return the files of all loads since the last that replaced everything, in place or not yet."""
         names: list[str] = []
+        removed: set[str] = set()
         for record in self._records(newest):
-            names.extend(record["added"])
+            names.extend(name for name in record["added"] if name not in removed)
+            removed.update(record["removed"])
             if record["replaces_all"]:
                 break
-        found = ((f"{self._path}/{name}", self.platform.file(f"{self._path}/{name}")) for name in names)
-        return [DataFile(path=path, rows=None, size=file.size if file else 0) for path, file in found]
+        return [self._data_file(name) for name in names]
+
+    def _data_file(self, name: str) -> DataFile:
+        path = f"{self._path}/{name}"
+        file = self.platform.file(path)
+        return DataFile(path=path, rows=None, size=file.size if file else 0, partition=partition_values(name))
 
     def _records(self, newest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield newest

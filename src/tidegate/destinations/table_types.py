@@ -79,6 +79,32 @@ def iceberg_type(column: str, dtype: pa.DataType, place: str) -> pa.DataType:
     raise DestinationError(msg, {"column": column}, code="TG403", where=place, hint=hint)
 
 
+def united(dtype: pa.DataType, there: pa.DataType) -> pa.DataType | None:
+    """Return the type that holds all values of both; None when neither is wider than the other.
+
+    Fields of structs are compared by name, in the order of `there`; of decimals, the digits before and after the point.
+    """
+    if pa.types.is_list(there) and pa.types.is_list(dtype):
+        element = united(dtype.value_type, there.value_type)
+        return None if element is None else pa.list_(element)
+    if pa.types.is_struct(there) and pa.types.is_struct(dtype):
+        come, known = _fields(dtype), _fields(there)
+        fields = {name: united(come.get(name, inner), inner) for name, inner in {**come, **known}.items()}
+        ordered = {name: fields[name] for name in (*known, *come)}
+        return None if None in ordered.values() else pa.struct(list(ordered.items()))
+    if pa.types.is_decimal(there) and pa.types.is_decimal(dtype):
+        scale = max(there.scale, dtype.scale)
+        precision = max(there.precision - there.scale, dtype.precision - dtype.scale) + scale
+        return pa.decimal128(precision, scale) if precision <= _MOST_DIGITS else None
+    if fits(dtype, there):
+        return there
+    return dtype if fits(there, dtype) else None
+
+
+def _fields(dtype: pa.StructType) -> dict[str, pa.DataType]:
+    return {field.name: field.type for field in dtype}
+
+
 def iceberg_united(dtype: pa.DataType, there: pa.DataType) -> pa.DataType | None:
     """Return the type that a column of type `there` takes so that it holds `dtype` too; None when there is none.
 

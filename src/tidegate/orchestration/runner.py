@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tidegate.destinations import Commit, LoadStrategy, strategy_registry
 from tidegate.destinations.commit import LoadContext, commit_change
-from tidegate.engines.base import ColumnCast
+from tidegate.destinations.evolution import Evolution
 from tidegate.engines.meter import Meter as RowMeter
 from tidegate.errors import TidegateError, WatermarkError
 from tidegate.expressions.sql import parse_expression
+from tidegate.orchestration.fitting import fitted, narrowed_at_source, spelled_as, without_place
 from tidegate.orchestration.stages import (
     CommitLoad,
     Idle,
@@ -40,6 +41,7 @@ from tidegate.transformers.destination_columns import (
 from tidegate.transformers.system_columns import load_stamp
 
 if TYPE_CHECKING:
+    from tidegate.destinations.schema_policy import Settled
     from tidegate.engines.base import BaseEngine, Frame, Written
     from tidegate.models import ColumnCaseMode
     from tidegate.reporting.events import Phase
@@ -136,6 +138,7 @@ class _Load:
         self._opened: OpenRead
         self._meter: RowMeter
         self._strategy: LoadStrategy | None = None
+        self._evolution: Evolution
         self._written: Written
         self._position: Position
 
@@ -148,7 +151,7 @@ class _Load:
             case Idle(plan=read, reason=reason):
                 self._count_files(read)
                 self.outcome.position = self._plan.state.position
-                self.outcome.detail = "; ".join(filter(None, (self.outcome.detail, reason)))
+                self._note(reason)
             case Read(plan=read):
                 self._open(read)
             case KeepSourceRows(expression=expression):
@@ -169,12 +172,16 @@ class _Load:
         if self._strategy is not None:
             with suppress(Exception):
                 self._strategy.remove_uncommitted()
+            if not self._strategy.may_be_committed:
+                self._evolution.finish(None)
 
     def _open(self, read: ReadPlan) -> None:
         self._progress("reading")
         self._plan.table.platform.remove(self._flow_scratch)  # left by runs of this flow that were killed
         self._read = read
         self._opened = self._plan.source.open(read, self._engine)
+        for note in self._opened.notes:
+            self._note(note)
         self._frame = self._opened.frame
         self._count_files(read)
 
@@ -189,12 +196,16 @@ class _Load:
     def _write(self, strategy: str) -> None:
         table, snapshot = self._plan.table, self._plan.snapshot
         strategy_type = strategy_registry.load(strategy)
-        replaces = strategy_type.replaces_schema
-        self._frame = _spelled_as(self._frame, self._engine.schema(self._frame), snapshot.columns)
-        columns = self._engine.schema(self._frame)
-        fitted = table.fitted(columns, replace(snapshot, columns={}) if replaces else snapshot)
-        casts = {column: ColumnCast(type=dtype) for column, dtype in fitted.items() if dtype != columns[column]}
-        frame = self._engine.cast(self._frame, casts) if casts else self._frame
+        self._evolution = Evolution(
+            table=table,
+            engine=self._engine,
+            load_id=self._load_id,
+            policy=self._flow.destination.settings.schema_policy or "evolve",
+            replaces_schema=strategy_type.replaces_schema,
+        )
+        self._frame = spelled_as(self._frame, self._engine.schema(self._frame), snapshot.columns)
+        settled = self._evolution.settle(self._engine.schema(self._frame), snapshot)
+        frame, columns = fitted(self._frame, settled, self._engine), settled.columns
         keys = final_names(self._flow.destination.merge_keys, self._flow, self._context.column_name_mode, columns)
         context = LoadContext(
             load_id=self._load_id,
@@ -209,16 +220,27 @@ class _Load:
         try:
             self._written = self._strategy.write(frame, snapshot)
         except Exception as error:
-            better = self._plan.source.explain(error, self._read, self._opened)
-            raise better from error
+            raise self._explained(error, settled) from error
         reading = self._meter.reading()
         self._position = self._plan.source.finish(self._read, self._opened, reading)
         self.outcome.rows_in, self.outcome.rows_out = reading.rows, self._written.rows
         if reading.recognised:
             known = "1 row was" if reading.recognised == 1 else f"{reading.recognised:,} rows were"
-            self.outcome.detail = "; ".join(filter(None, (self.outcome.detail, f"{known} loaded before")))
+            self._note(f"{known} loaded before")
+        for note in settled.notes():
+            self._note(note)
         self.outcome.bytes_written = self._written.size
         self._progress("committing", reading.rows, self._written.rows)
+
+    def _explained(self, error: Exception, settled: Settled) -> Exception:
+        """Return the failure of a write with the place of the value that it comes from, where that can be found."""
+        mode = self._context.column_name_mode
+        narrowed = narrowed_at_source(settled, self._opened.columns, self._flow, mode)
+        better = self._plan.source.explain(error, self._read, self._opened, narrowed=narrowed)
+        return without_place(better, settled.narrowed, self._plan.table.place)
+
+    def _note(self, note: str) -> None:
+        self.outcome.detail = "; ".join(filter(None, (self.outcome.detail, note)))
 
     def _window(self, columns: Mapping[str, Any]) -> dict[str, Any]:
         """Return from where the source was read, by the watermark column as the destination calls it."""
@@ -261,8 +283,14 @@ class _Load:
         )
         with self._runner.locks.of(self._flow.destination.destination_key):
             change, version = commit_change(
-                self._plan.table, self._strategy, commit, self._plan.snapshot, guard=self._refuse_without_lease
+                self._plan.table,
+                self._strategy,
+                commit,
+                self._plan.snapshot,
+                self._evolution,
+                guard=self._refuse_without_lease,
             )
+        self._evolution.finish(change)
         self.outcome.rows_updated = change.rows_updated
         return version
 
@@ -270,14 +298,6 @@ class _Load:
         if not self._runner.state.holds(self._lease):
             msg = f"the lease of dataflow {self._flow.name!r} was taken over by another process; nothing was changed"
             raise WatermarkError(msg, code="TG503", hint="the process that took it over goes on; run again later")
-
-
-def _spelled_as(frame: Frame, columns: Iterable[str], table_columns: Iterable[str]) -> Frame:
-    """Return the frame with columns spelled as the table has them: in tables, case is no difference."""
-    spelling = {column.lower(): column for column in table_columns}
-    renamed = {column: spelling.get(column.lower(), column) for column in columns}
-    changed = {old: new for old, new in renamed.items() if old != new}
-    return frame.rename(changed) if changed else frame
 
 
 def rendered(outcome: Outcome) -> Mapping[str, Any]:
