@@ -129,18 +129,20 @@ def text(*values: str | None) -> pl.Series:
 
 
 def type_of(flow: DataFlow, column: str) -> pa.DataType:
-    """Return the type that a table format or, for a folder, its Parquet files give a column."""
+    """Return the type that a table gives a column; that of its files is the same, but for Iceberg, which promotes."""
+    path = str(flow.destination.path)
     match flow.destination.connection.format:  # type: ignore[union-attr]
-        case "delta":
-            schema = pa.schema(deltalake.DeltaTable(str(flow.destination.path)).schema())
         case "iceberg":
-            schema = iceberg_table(flow).schema().as_arrow()
+            return iceberg_table(flow).schema().as_arrow().field(column).type
+        case "delta":
+            table = deltalake.DeltaTable(path)
+            files = [f"{path}/{name}" for name in pa.table(table.get_add_actions())["path"].to_pylist()]
+            types = {pa.schema(table.schema()).field(column).type}
         case _:
-            files = data_files(str(flow.destination.path), "parquet")
-            types = {parquet.read_schema(file).field(column).type for file in files}
-            assert len(types) == 1, types
-            return types.pop()
-    return schema.field(column).type
+            files, types = data_files(path, "parquet"), set()
+    types |= {parquet.read_schema(file).field(column).type for file in files}
+    assert len(types) == 1, types
+    return types.pop()
 
 
 @pytest.mark.parametrize(("to", "strategy"), CASES)
