@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 from unittest.mock import patch
 
 if TYPE_CHECKING:
@@ -31,17 +31,19 @@ complete and check it. Unknown fields are errors. A list of names may also be wr
 Fields marked † can be declared, and this version does not run them: `tidegate check` says so
 ([TG113](error-codes.md#tg113)) when they hold anything but their default.
 
-This version reads {sources}; it writes {destinations}; it runs the load types {load_types} (`full_load` is `overwrite`;
-`merge_upsert` needs `delta`).
+This version reads {sources}; it writes {destinations}; it runs the load types {load_types}. `full_load` is `overwrite`;
+{keyed} need `delta` or `iceberg`. [Choose a load type](../how-to/choose-a-load-type.md) says which does what.
 """
 _OPTIONS = """\
-# Read and write options
+# Options
 
-Options stand in `configure.read_options` and `configure.write_options` of a connection, or of a source or destination,
-which wins. An option that its format does not know is an error ([TG121](error-codes.md#tg121)).
+Options stand in `configure.read_options`, `configure.write_options` and `configure.merge_options` of a connection, or
+of a source or destination, which wins. An option that its format does not know is an error
+([TG121](error-codes.md#tg121)).
 """
 _OPTIONS_END = """\
-`include_file_info` adds the columns `__file_name`, `__file_path` and `__file_modification_time`.
+`include_file_info` adds the columns `__file_name`, `__file_path` and `__file_modification_time`. `compare_columns` are
+those that make two versions of a row different, for `scd2` and `snapshot`: all of the source when not given.
 `target_file_size` is a rough size in memory, at which a new file is begun; files on disk are smaller.
 """
 _VARIABLES = """\
@@ -73,6 +75,9 @@ _ABOUT: Mapping[str, Mapping[str, str]] = {
     "ConnectionSettings": {
         "read_options": "[Options](options.md) of the reader.",
         "write_options": "[Options](options.md) of the writer.",
+        "merge_options": "[Options](options.md#merge-options) of merges.",
+        "token": "For a REST catalog.",
+        "client_id": "For a REST catalog, with `client_secret`.",
         "use_schema_hint": "Whether shared schema hints are used.",
         "use_hive_partitioning": "Whether folders `column=value` become columns.",
     },
@@ -103,13 +108,18 @@ _ABOUT: Mapping[str, Mapping[str, str]] = {
     "SchemaHint": {"ordinal_position": "Kept, and not used.", "is_active": "Whether the hint is used."},
     "Destination": {
         "connection_name": "The connection that is written; also written `connection`.",
-        "schema_name": "Folder between `base_path` and `table`.",
+        "schema_name": "Folder between `base_path` and `table`; in Iceberg the namespace.",
         "table": "The table, or folder of files.",
         "load_type": "How rows become a change of the table.",
-        "merge_keys": "Columns that identify a row, for `merge_upsert`.",
+        "merge_keys": "Columns that identify a row. Only `append`, `overwrite` and `full_load` do without.",
         "partition_columns": "Names, or `{column, expression}`.",
     },
-    "DestinationSettings": {"write_options": "[Options](options.md) of the writer, over those of the connection."},
+    "DestinationSettings": {
+        "write_options": "[Options](options.md) of the writer, over those of the connection.",
+        "merge_options": "[Options](options.md#merge-options) of merges, over those of the connection.",
+        "partition_columns": "As `destination.partition_columns`, which wins.",
+    },
+    "ChangeData": {"operation_column": "Says what happened; it is not written."},
     "RetrySettings": {"retry_count": "Retries of what may pass by itself."},
 }
 """What the page says of fields of which their model says nothing; what a model says goes before."""
@@ -137,7 +147,7 @@ def _sections() -> Iterator[tuple[str, str, type[BaseModel], frozenset[str]]]:
     nothing: frozenset[str] = frozenset()
     every = frozenset
     yield "The whole", "the file", models.Metadata, not_run._SECTIONS  # noqa: SLF001 - the tables of what is not run
-    yield "Connection", "`connections[]`", models.Connection, not_run._CONNECTION  # noqa: SLF001
+    yield "Connection", "`connections[]`", models.Connection, nothing
     yield (
         "Connection settings",
         "`connections[].configure`",
@@ -152,6 +162,7 @@ def _sections() -> Iterator[tuple[str, str, type[BaseModel], frozenset[str]]]:
         models.SourceSettings,
         not_run._SOURCE_SETTINGS,  # noqa: SLF001
     )
+    yield "Change data", "`dataflows[].source.cdc`", models.ChangeData, nothing
     yield "Transform", "`dataflows[].transform`", models.Transform, not_run._TRANSFORM  # noqa: SLF001
     yield "Transform settings", "`dataflows[].transform.configure`", models.TransformSettings, nothing
     yield "Schema hint", "`transform.schema_hints[]`, `schema_hints[].hints[]`", models.SchemaHint, nothing
@@ -165,7 +176,6 @@ def _sections() -> Iterator[tuple[str, str, type[BaseModel], frozenset[str]]]:
         ("Value rule", "`transform.value_rules[]`", models.ValueRule),
         ("Hash column", "`transform.hash_columns[]`", models.HashColumn),
         ("Masking rule", "`transform.masking_rules[]`", models.MaskingRule),
-        ("Change data", "`source.cdc`", models.ChangeData),
         ("Look-back", "`configure.backward`", LookBack),
         ("Quality rule", "`quality[]`, `dataflows[].quality[]`", models.QualityRule),
     ):
@@ -174,13 +184,18 @@ def _sections() -> Iterator[tuple[str, str, type[BaseModel], frozenset[str]]]:
 
 def metadata_page() -> str:
     """Every field that a metadata file may have."""
-    from tidegate.metadata.not_run import DESTINATION_FORMATS, LOAD_TYPES, SOURCE_FORMATS
+    from tidegate.metadata.not_run import DESTINATION_FORMATS, SOURCE_FORMATS
+    from tidegate.models.destination import KEYED_LOAD_TYPES, LoadType
 
+    load_types = get_args(LoadType)
     sections = list(_sections())
     anchors = {model.__name__: heading.lower().replace(" ", "-") for heading, _, model, _ in sections}
     parts = [
         _METADATA.format(
-            sources=_listed(SOURCE_FORMATS), destinations=_listed(DESTINATION_FORMATS), load_types=_listed(LOAD_TYPES)
+            sources=_listed(SOURCE_FORMATS),
+            destinations=_listed(DESTINATION_FORMATS),
+            load_types=_listed(load_types),
+            keyed=_listed(tuple(name for name in load_types if name in KEYED_LOAD_TYPES)),
         )
     ]
     for heading, place, model, unrun in sections:
@@ -263,11 +278,12 @@ def error_page() -> str:
 
 
 def options_page() -> str:
-    """Every read and write option."""
-    from tidegate.models.options import READ_OPTIONS, WRITE_OPTIONS
+    """Every option of reading, writing and merging."""
+    from tidegate.models.options import MERGE_OPTIONS, READ_OPTIONS, WRITE_OPTIONS
 
     parts = [_OPTIONS]
-    for heading, table in (("Read options", READ_OPTIONS), ("Write options", WRITE_OPTIONS)):
+    merging = dict.fromkeys(("delta", "iceberg"), MERGE_OPTIONS)
+    for heading, table in (("Read", READ_OPTIONS), ("Write", WRITE_OPTIONS), ("Merge", merging)):
         formats: dict[str, list[str]] = defaultdict(list)
         known = {}
         for format_name, by_spelling in table.items():
@@ -278,7 +294,7 @@ def options_page() -> str:
             (f"`{name}`", _listed(option.spellings), option.wanted, ", ".join(formats[name]))
             for name, option in known.items()
         ]
-        parts.append(f"## {heading}\n\n{_table(('option', 'also written', 'value', 'formats'), rows)}")
+        parts.append(f"## {heading} options\n\n{_table(('option', 'also written', 'value', 'formats'), rows)}")
     parts.append(_OPTIONS_END)
     return "\n".join(parts)
 
