@@ -98,6 +98,17 @@ class TestFiles:
         strict = project.flow(settings={"schema_policy": "fail"})
         assert project.fail(strict).code == "TG203"
 
+    def test_a_file_that_lacks_a_column_with_a_schema_hint(self, project: Project) -> None:
+        """A hint for a column that went is passed over; one for a column that never was is an error."""
+        project.csv("events/a.csv", "id,n", "1,1")
+        flow = project.flow(hints={"n": "decimal(10,2)"})
+        project.load(flow)
+        project.csv("events/b.csv", "id", "2")
+        project.load(flow)
+        assert project.rows(flow, "id", "n") == [(1, Decimal("1.00")), (2, None)]
+        project.csv("events/c.csv", "id", "3")
+        assert project.fail(project.flow(hints={"m": "bigint"})).code == "TG302"
+
     @pytest.mark.parametrize("policy", ["evolve", "ignore"])
     def test_a_file_of_another_source(self, project: Project, policy: str) -> None:
         """With no column in common it is refused under any policy: it may have another separator."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import date
 from pathlib import Path
@@ -10,6 +11,7 @@ import deltalake
 import pytest
 
 from tests.behaviour.project import Project, data_files, tree
+from tidegate.destinations.files import FileTable
 from tidegate.transformers.system_columns import SYSTEM_COLUMNS
 
 NO_KEYS = "replacing single rows needs a table format: TG107"
@@ -219,3 +221,25 @@ class TestDelta:
 def _instants(statistics: str, bound: str) -> dict[str, str]:
     """Return the bounds of the system columns, which differ in every run."""
     return {name: value for name, value in json.loads(statistics)[bound].items() if name in SYSTEM_COLUMNS}
+
+
+class TestFolders:
+    @pytest.mark.parametrize("destination_format", ["parquet", "csv", "jsonl"])
+    def test_no_pattern_of_a_reader_finds_uncommitted_files(
+        self, any_project: Project, destination_format: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Readers that look into every folder for the format's files do not meet those of a load that died."""
+        any_project.csv("events.csv", "id", "1")
+        flow = any_project.flow()
+
+        def die(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(FileTable, "commit", die)
+        monkeypatch.setattr(FileTable, "recover", lambda _: None)
+        monkeypatch.setattr("tidegate.destinations.load_strategies.append.Append.remove_uncommitted", lambda _: None)
+        with contextlib.suppress(KeyboardInterrupt):
+            any_project.run(flow)
+        folder = Path(str(flow.destination.path))
+        assert [file for file in folder.rglob("*") if file.is_file()], "the load has written its files"
+        assert list(folder.glob(f"**/*.{destination_format}")) == []

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from tidegate.platforms import BasePlatform
 
 _HIDDEN = "_tidegate"
+_STAGED = ".staged"
+"""End of the names of files that are not committed: a reader's pattern `**/*.parquet` looks into hidden folders too."""
 _NESTED_HINT = "csv files hold plain values; use jsonl or parquet, or compute plain columns: additional_columns"
 
 
@@ -98,6 +100,7 @@ class FileTable(BaseTable):
         options = checked_options(WRITE_OPTIONS, self._format, self.flow.destination.write_options)
         return FileTarget(
             folder=f"{self._staged}/{prefix}",
+            suffix=_STAGED,
             prefix=prefix,
             format=self._format,
             partition_by=partition_by,
@@ -139,7 +142,7 @@ class FileTable(BaseTable):
             "partition_by": list(change.partition_by),
             "replaces_all": change.replaces_all,
             "staged": commit.load_id,
-            "added": [file.path.removeprefix(f"{folder}/") for file in change.added],
+            "added": [file.path.removeprefix(f"{folder}/").removesuffix(_STAGED) for file in change.added],
             "removed": [file.path.removeprefix(f"{self._path}/") for file in change.removed],
         }
         self.platform.make_folder(folder)  # as long as it is there the load is not in place, even one without files
@@ -164,8 +167,8 @@ class FileTable(BaseTable):
         if not self.platform.is_folder(folder):
             return
         for name in record["added"]:
-            if self.platform.file(f"{folder}/{name}"):
-                self._move(f"{folder}/{name}", f"{self._path}/{name}")
+            if self.platform.file(f"{folder}/{name}{_STAGED}"):
+                self._move(f"{folder}/{name}{_STAGED}", f"{self._path}/{name}")
         for name in record["removed"]:
             self.platform.remove(f"{self._path}/{name}")
         self.platform.remove(folder)

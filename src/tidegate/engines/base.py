@@ -88,6 +88,8 @@ class FileTarget:
     folder: str
     prefix: str
     """Begin of every file name; unique to this load."""
+    suffix: str = ""
+    """End of every file name, after that of the format."""
     format: FileFormat = "parquet"
     partition_by: tuple[str, ...] = ()
     compression: str | None = None

@@ -179,9 +179,9 @@ class _NewFiles:
         with self._lock:
             if self._failed:
                 raise InterruptedError
-            relative = str(
-                partition_folder(partition) / f"{self._target.prefix}-{next(self._numbers):05d}.{self._target.format}"
-            )
+            target = self._target
+            name = f"{target.prefix}-{next(self._numbers):05d}.{target.format}{target.suffix}"
+            relative = str(partition_folder(partition) / name)
             self._partitions[relative] = partition
         return relative
 

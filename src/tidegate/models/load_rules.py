@@ -111,6 +111,4 @@ def _may_window(destination: Destination) -> bool:
 
 
 def _misfit(path: tuple[str, ...], message: str, hint: str) -> LoadFault:
-    return LoadFault(
-        code="TG122", path=("destination", "configure", *path), message=f"destination: {message}", hint=hint
-    )
+    return LoadFault(code="TG122", path=("destination", "configure", *path), message=message, hint=hint)

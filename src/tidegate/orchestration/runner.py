@@ -132,6 +132,7 @@ class _Load:
             started_at=datetime.now(UTC),
             column_name_mode=runner.column_name_mode,
             scratch=str(Path(self._scratch, "steps")),
+            known_columns=frozenset(plan.state.position.columns),
         )
         self._frame: Frame
         self._read: ReadPlan

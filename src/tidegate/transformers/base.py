@@ -32,6 +32,8 @@ class TransformContext:
     column_name_mode: ColumnCaseMode
     scratch: str
     """A folder for files that a step needs; it is removed when the load has ended."""
+    known_columns: frozenset[str] = frozenset()
+    """Columns that the source had in earlier loads."""
 
 
 class BaseTransformer(ABC):
