@@ -20,9 +20,11 @@ import pytest
 from pyiceberg.catalog import Catalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.exceptions import CommitStateUnknownException
+from pyiceberg.manifest import ManifestFile
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
 from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot
 from pyiceberg.transforms import BucketTransform
 from pyiceberg.types import LongType, NestedField, StringType
 
@@ -104,6 +106,11 @@ def rebuilt(project: Project, flow: DataFlow) -> str:
         store.close()
 
 
+MANIFEST_FIELDS = (
+    "manifest_path", "manifest_length", "partition_spec_id", "sequence_number", "min_sequence_number",
+    "added_snapshot_id", "added_files_count", "existing_files_count", "deleted_files_count", "added_rows_count",
+    "existing_rows_count", "deleted_rows_count", "partitions", "key_metadata",
+)  # fmt: skip
 SIMPLE = Schema(NestedField(1, "id", LongType(), required=False), NestedField(2, "name", StringType(), required=False))
 
 
@@ -545,6 +552,27 @@ class TestForeignTables:
         assert error.code == "TG407"
         assert what in error.message
         assert error.hint
+
+    def test_delete_files_are_not_read_over(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Rows that another writer has marked as deleted would come back by a merge: refused. Additions are fine.
+
+        PyIceberg writes no delete files: a manifest of data files stands for one of delete files.
+        """
+        project.csv("events.csv", "id", "1")
+        flow = project.merge()
+        project.load(flow)
+        manifests = Snapshot.manifests
+
+        def with_deletes(self: Snapshot, io: Any) -> list[Any]:
+            found = manifests(self, io)
+            marked = ManifestFile.from_args(**{name: getattr(found[0], name) for name in MANIFEST_FIELDS}, content=1)
+            return [*found, marked]
+
+        monkeypatch.setattr(Snapshot, "manifests", with_deletes)
+        project.csv("events.csv", "id", "1", "2")
+        error = project.fail(flow)
+        assert (error.code, "delete files" in error.message) == ("TG407", True)
+        project.load(project.flow(load_type="append", name="appends"))
 
     def test_something_else_in_the_folder(self, project: Project) -> None:
         """A table that this catalog does not know is not built over."""

@@ -72,7 +72,7 @@ class Story:
         current = self.metadata.current_snapshot()
         about: dict[str, str] = {}
         if flow:
-            kept = [snapshot.sequence_number for snapshot in self.history._ancestors()]
+            kept = [snapshot.sequence_number for snapshot in self.history._reachable()]
             self.guessed |= bool(kept) and 1 not in kept and not any(version in self.ours for version in kept)
             self.ours.add(version)
             sequence = self.history.sequence(flow) + 1

@@ -20,13 +20,7 @@ from pyiceberg.exceptions import (
     TableAlreadyExistsError,
 )
 
-from tidegate.destinations.commit import (
-    BaseTable,
-    Change,
-    Commit,
-    Snapshot,
-    StaleSnapshotError,
-)
+from tidegate.destinations.commit import BaseTable, Change, Commit, Snapshot, StaleSnapshotError
 from tidegate.destinations.iceberg_catalog import (
     TableInCatalog,
     foreign_names,
@@ -174,13 +168,16 @@ class IcebergTable(BaseTable):
     def commit(self, snapshot: Snapshot, change: Change, commit: Commit) -> int:
         """Write one new version of the table's metadata: schema, files, the flow's sequence and its position."""
         self._refuse_restored(snapshot, commit)
-        with self._conflicts(commit), self._where.opened():
-            if snapshot.version is not None:
-                return commit_next(snapshot.handle, change, commit)
-            schema = new_schema(change.columns)
-            partitions = new_partitions(schema, change.partition_by)
-            transaction = self._where.creation(schema, partitions, dict(NEW_TABLE_PROPERTIES))
-            return commit_first(transaction, change, commit)
+        with self._conflicts(commit):
+            if snapshot.version is None:
+                self._where.make_namespace()  # a batch without rows has written no file that would have made it
+            with self._where.opened():
+                if snapshot.version is not None:
+                    return commit_next(snapshot.handle, change, commit)
+                schema = new_schema(change.columns)
+                partitions = new_partitions(schema, change.partition_by)
+                transaction = self._where.creation(schema, partitions, dict(NEW_TABLE_PROPERTIES))
+                return commit_first(transaction, change, commit)
 
     @property
     def _reads_rows(self) -> bool:

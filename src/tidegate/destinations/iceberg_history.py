@@ -59,12 +59,7 @@ class TableHistory:
         """Tell whether the current snapshot goes back to `version`: that was not undone, though it may have expired."""
         if version == 0:
             return True
-        line = self._ancestors()
-        if any(snapshot.sequence_number == version for snapshot in line):
-            return True
-        if any(snapshot.sequence_number == version for snapshot in self._metadata.snapshots):
-            return False
-        return any(first <= version <= last for first, last in self._line(line))
+        return _holds(self._line(), version)
 
     def last_commit(self, dataflow_id: str) -> Commit | None:
         """Return the flow's newest commit that still counts, under the sequence number of its newest of all.
@@ -103,7 +98,7 @@ class TableHistory:
         text = json.dumps(data)
         if len(text.encode()) > _LARGEST_IN_SUMMARY:
             text = json.dumps({name: data[name] for name in _ONLY_THESE})
-        line = _joined([*self._line(self._ancestors()), (version, version)])
+        line = _joined([*self._line(), (version, version)])
         if surplus := line[:-_MOST_RANGES]:
             line = [(surplus[0][0], line[-_MOST_RANGES][1]), *line[1 - _MOST_RANGES :]]
         return {COMMIT_KEY: text, LINE_KEY: ",".join(f"{first}-{last}" for first, last in line)}
@@ -119,24 +114,32 @@ class TableHistory:
 
     def _ancestors(self) -> list[Snapshot]:
         """Return the current snapshot and its ancestors, newest first, as far as they are kept."""
+        near, line = self._reachable(), self._line()
+        ids = {snapshot.snapshot_id for snapshot in near}
+        kept = (snapshot for snapshot in self._metadata.snapshots if snapshot.snapshot_id not in ids)
+        far = [snapshot for snapshot in kept if _holds(line, snapshot.sequence_number or 0)]
+        return [*near, *sorted(far, key=lambda snapshot: -(snapshot.sequence_number or 0))]
+
+    def _reachable(self) -> list[Snapshot]:
+        """Return the ancestors up to the first that has expired; PyIceberg cuts the way to those before it."""
         by_id = {snapshot.snapshot_id: snapshot for snapshot in self._metadata.snapshots}
-        line: list[Snapshot] = []
+        reachable: list[Snapshot] = []
         snapshot = self._metadata.current_snapshot()
         while snapshot is not None:
-            line.append(snapshot)
+            reachable.append(snapshot)
             parent = snapshot.parent_snapshot_id
             snapshot = None if parent is None else by_id.get(parent)
-        return line
+        return reachable
 
     def _is_whole(self) -> bool:
         """Tell whether no ancestor of the current snapshot has expired."""
-        line = self._ancestors()
-        return not line or line[-1].sequence_number == 1
+        reachable = self._reachable()
+        return not reachable or reachable[-1].sequence_number == 1
 
-    def _line(self, ancestors: list[Snapshot]) -> Ranges:
+    def _line(self) -> Ranges:
         """Return the sequence numbers of all ancestors, also of expired ones; without a record all earlier ones."""
         numbers: Ranges = []
-        for snapshot in ancestors:
+        for snapshot in self._reachable():
             if record := _summary(snapshot).get(LINE_KEY):
                 return _joined([*_ranges(record), *numbers])
             numbers.append((snapshot.sequence_number or 0, snapshot.sequence_number or 0))
@@ -166,6 +169,10 @@ def _summary(snapshot: Snapshot) -> Mapping[str, str]:
 def _ranges(text: str) -> Ranges:
     pairs = (part.split("-") for part in text.split(","))
     return [(int(first), int(last)) for first, last in pairs]
+
+
+def _holds(ranges: Ranges, number: int) -> bool:
+    return any(first <= number <= last for first, last in ranges)
 
 
 def _joined(ranges: Ranges) -> Ranges:
