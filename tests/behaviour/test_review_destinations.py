@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import deltalake
 import polars as pl
 import pyarrow as pa
 import pytest
+from deltalake.exceptions import DeltaError
 
 from tests.behaviour.project import Project
 from tidegate import DataFlow
@@ -107,14 +108,46 @@ class TestOthersInBetween:
         project.csv("a.csv", "id,x", "1,a")
         flow = project.merge("t", source="a.csv")
         project.load(flow)
-        opened(flow).alter.set_table_properties({"delta.appendOnly": "true"})
         project.csv("a.csv", "id,x", "1,b")
         tries: list[object] = []
-        commit = DeltaTable.commit
-        monkeypatch.setattr(DeltaTable, "commit", lambda *args: (tries.append(1), commit(*args))[1])
+
+        def refuse(*_: object, **__: object) -> None:
+            tries.append(1)
+            message = "this table takes no such commit"
+            raise DeltaError(message)
+
+        monkeypatch.setattr(deltalake.DeltaTable, "create_write_transaction", refuse)
         error = project.fail(flow)
         assert (error.code, len(tries)) == ("TG401", 1)
-        assert "append" in error.message.lower()
+        assert "takes no such commit" in error.message
+
+    def test_an_append_only_table(self, project: Project) -> None:
+        """Is refused by every load that removes rows, before it reads one; rows are still added."""
+        project.csv("a.csv", "id,x", "1,a")
+        project.load(project.flow("t", source="a.csv"))
+        opened(project.flow("t")).alter.set_table_properties({"delta.appendOnly": "true"})
+        error = project.fail(project.merge("t", source="a.csv", name="merge"))
+        assert (error.code, "delta.appendOnly" in error.message) == ("TG407", True)
+        project.csv("b.csv", "id,x", "2,b")
+        project.load(project.flow("t", source="b.csv", name="more"))
+        assert project.rows(project.flow("t"), "id") == [1, 2]
+
+    def test_a_table_that_is_restored_while_a_load_is_under_way(self, project: Project, once_before: Any) -> None:
+        """The load goes on from a position that is undone then: it is refused, and changes nothing."""
+        flow = project.flow("t")
+        for number in range(2):
+            project.csv(f"t/{number}.csv", "id", str(number))
+            project.load(flow)
+        project.csv("t/2.csv", "id", "2")
+
+        def restore() -> None:
+            opened(flow).restore(0)
+
+        once_before(DeltaTable, "commit", restore)
+        (unit,) = project.run(flow).units
+        assert unit.error is not None
+        assert unit.error.code == "TG506"
+        assert project.rows(flow, "id") == [0]
 
     def test_the_guard_stands_before_every_attempt(
         self, project: Project, once_before: Any, monkeypatch: pytest.MonkeyPatch
@@ -348,12 +381,22 @@ class TestTypes:
         """A type fits into another when all its values do, negative and great ones too."""
         assert fits(dtype, into) is expected
 
-    @pytest.mark.parametrize("dtype", [pl.Time(), pl.Duration("us")])
-    def test_types_that_a_folder_cannot_remember(self, tmp_path: Path, dtype: pl.DataType) -> None:
+    def test_types_that_a_folder_cannot_remember(self, tmp_path: Path) -> None:
         """A type that the log cannot name is refused by the first load, not by all later ones."""
         project = Project(tmp_path, "parquet")
-        project.parquet("a.parquet", pl.DataFrame({"k": pl.Series([5]).cast(dtype)}))
+        project.parquet("a.parquet", pl.DataFrame({"k": pl.Series([5]).cast(pl.Duration("us"))}))
         assert project.fail(project.flow("t", source="a.parquet", format="parquet")).code == "TG403"
+
+    @pytest.mark.parametrize("destination", ["parquet", "iceberg"])
+    def test_times_of_day_are_loaded_again_and_again(self, tmp_path: Path, destination: str) -> None:
+        """The position names their type, so that the second load reads it back."""
+        project = Project(tmp_path, destination)
+        flow = project.flow(format="parquet")
+        for number in range(2):
+            rows = pl.DataFrame({"k": [number], "t": [time(8, number, 0, 5)]})
+            project.parquet(f"events/{number}.parquet", rows)
+            project.load(flow)
+        assert project.rows(flow, "k", "t") == [(0, time(8, 0, 0, 5)), (1, time(8, 1, 0, 5))]
 
 
 class TestCleanUp:

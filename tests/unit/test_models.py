@@ -115,6 +115,24 @@ class TestConnection:
 
 
 class TestDestination:
+    @pytest.mark.parametrize(
+        ("inherited", "own", "strategy"),
+        [
+            ({}, {}, "overwrite"),
+            ({}, {"partitionOverwriteMode": "dynamic"}, "overwrite_partitions"),
+            ({"partition_overwrite_mode": "static"}, {"partitionOverwriteMode": "Dynamic"}, "overwrite_partitions"),
+            ({"partitionOverwriteMode": "dynamic"}, {"partition_overwrite_mode": "static"}, "overwrite"),
+        ],
+    )
+    def test_the_destination_says_how_it_overwrites(
+        self, inherited: dict[str, str], own: dict[str, str], strategy: str
+    ) -> None:
+        """In whatever spelling: what the destination declares lies over what its connection does."""
+        lake = Connection(name="lake", format="delta", configure={"base_path": "x", "write_options": inherited})
+        configure = {"write_options": own}
+        found = Destination(connection=lake, table="t", load_type="overwrite", configure=configure)
+        assert found.strategy == strategy
+
     """Destinations."""
 
     LAKE = Connection(name="lake", format="delta", configure={"base_path": "/Lake/"})

@@ -132,9 +132,11 @@ class BaseTable(ABC):
 
     Attributes:
         load_types: What can be done to such a table.
+        has_empty_partitions: Whether empty text is a partition value of its own; else it is kept as NULL.
     """
 
     load_types: ClassVar[frozenset[str]]
+    has_empty_partitions: ClassVar[bool] = False
 
     def __init__(self, flow: DataFlow, platform: BasePlatform) -> None:
         self.flow = flow
@@ -303,6 +305,8 @@ def commit_change(
             table.recover()
             snapshot = table.snapshot()
         _refuse_other_sequence(table, snapshot, commit)
+        if attempt:
+            _refuse_restored(table, first, snapshot, commit)
         try:
             change = evolution.change(strategy, snapshot)
         except StaleSnapshotError:
@@ -351,6 +355,15 @@ def _refuse_other_sequence(table: BaseTable, snapshot: Snapshot, commit: Commit)
     msg = f"another process committed load {commit.sequence} of dataflow {commit.name!r} first; nothing was doubled"
     hint = "its rows are in; run again to go on from there"
     raise CommitConflictError(msg, {"sequence": commit.sequence}, code="TG405", where=table.place, hint=hint)
+
+
+def _refuse_restored(table: BaseTable, first: Snapshot, snapshot: Snapshot, commit: Commit) -> None:
+    """Refuse to commit on a table that was taken back: this load goes on from a position that is undone."""
+    if first.version is None or not table.restored_since(first.version, snapshot):
+        return
+    msg = f"{table.place} was taken back to an older state while load {commit.sequence} was under way"
+    hint = f"`tidegate state rebuild --flow {commit.name}` takes the table's word; then run again"
+    raise WatermarkError(msg, code="TG506", where=table.place, hint=hint)
 
 
 def incompatible(column: str, found: str, expected: str, place: str) -> DestinationError:

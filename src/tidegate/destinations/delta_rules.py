@@ -29,11 +29,17 @@ def broken_rules(table: deltalake.DeltaTable, strategy: str) -> set[str]:
     broken |= set(_rules_of_fields(json.loads(table.schema().to_json())))
     if configuration.get("delta.columnMapping.mode", "none") != "none":
         broken.add("columnMapping")
-    if strategy not in _WHOLE_FILES and str(configuration.get("delta.enableChangeDataFeed")).lower() == "true":
+    if strategy not in _WHOLE_FILES and _is_set(configuration, "delta.enableChangeDataFeed"):
         broken.add("delta.enableChangeDataFeed")
+    if strategy != "append" and _is_set(configuration, "delta.appendOnly"):
+        broken.add("delta.appendOnly")
     if "deletionVectors" in (protocol.reader_features or ()) and table.deletion_vectors().read_all().num_rows:
         broken.add("deletionVectors")
     return broken
+
+
+def _is_set(configuration: Mapping[str, Any], name: str) -> bool:
+    return str(configuration.get(name)).lower() == "true"
 
 
 def _rules_of_fields(schema: Any) -> Iterator[str]:

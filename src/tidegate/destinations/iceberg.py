@@ -52,7 +52,7 @@ from tidegate.destinations.iceberg_transaction import (
 )
 from tidegate.destinations.table_types import iceberg_type, iceberg_united
 from tidegate.engines.base import FieldId, FileTarget
-from tidegate.errors import DestinationError, TidegateError, WatermarkError
+from tidegate.errors import DestinationError, TidegateError
 from tidegate.models.options import WRITE_OPTIONS, checked_options
 
 if TYPE_CHECKING:
@@ -85,12 +85,13 @@ class IcebergTable(BaseTable):
         }
     )
 
+    has_empty_partitions: ClassVar[bool] = True
+
     def __init__(self, flow: DataFlow, platform: BasePlatform) -> None:
         super().__init__(flow, platform)
         self._where = TableInCatalog(flow, platform)
         self._table: Table | None = None
         """As it was last read: what is written next is written for it."""
-        self._first_version: int | None = None
         self._new_folder: str | None = None
 
     @property
@@ -109,8 +110,6 @@ class IcebergTable(BaseTable):
             self._refuse(broken_rules_of_rows(table))
         history = TableHistory(table.metadata, self.place)
         there = TableVersion(table=table, history=history, allow=self._refuse_unreadable)
-        if self._first_version is None:
-            self._first_version = history.version
         return Snapshot(
             version=history.version,
             columns=arrow_columns(table.schema()),
@@ -167,7 +166,6 @@ class IcebergTable(BaseTable):
 
     def commit(self, snapshot: Snapshot, change: Change, commit: Commit) -> int:
         """Write one new version of the table's metadata: schema, files, the flow's sequence and its position."""
-        self._refuse_restored(snapshot, commit)
         with self._conflicts(commit):
             if snapshot.version is None:
                 self._where.make_namespace()  # a batch without rows has written no file that would have made it
@@ -246,14 +244,6 @@ class IcebergTable(BaseTable):
             msg = f"the table uses Iceberg features that Tidegate does not keep: {', '.join(sorted(broken))}"
             hint = "; ".join(sorted(set(broken.values())))
             raise DestinationError(msg, {"features": sorted(broken)}, code="TG407", where=self.place, hint=hint)
-
-    def _refuse_restored(self, snapshot: Snapshot, commit: Commit) -> None:
-        """Refuse to commit on a table that was taken back while the load was under way: its position is undone."""
-        if self._first_version is None or not self.restored_since(self._first_version, snapshot):
-            return
-        msg = f"{self.place} was taken back to an older snapshot while load {commit.sequence} was under way"
-        hint = f"`tidegate state rebuild --flow {commit.name}` takes the table's word; then run again"
-        raise WatermarkError(msg, code="TG506", where=self.place, hint=hint)
 
     @contextmanager
     def _conflicts(self, commit: Commit) -> Iterator[None]:

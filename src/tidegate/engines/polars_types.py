@@ -42,6 +42,8 @@ def _arrow_type(dtype: pl.DataType) -> pa.DataType:
             return pa.list_(_arrow_type(inner))
         case pl.Struct(fields=fields):
             return pa.struct([(field.name, _arrow_type(field.dtype)) for field in fields])
+        case pl.Time():
+            return pa.time64("us")  # to the microsecond, as SQL has it, though Polars counts nanoseconds
         case pl.Int128() | pl.UInt128():
             return pa.decimal128(38, 0)
         case _:

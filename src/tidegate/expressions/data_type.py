@@ -17,6 +17,7 @@ from tidegate.expressions.type_words import SYSTEMS
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DESCRIBED = {dtype: word for word, dtype in reversed(PLAIN.items()) if not pa.types.is_decimal(dtype)}
+_DESCRIBED |= dict.fromkeys((pa.time64("ns"), pa.time32("ms"), pa.time32("s")), "time")
 _DESCRIBED |= {pa.large_string(): "string", pa.string_view(): "string", pa.large_binary(): "binary"}
 
 

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from tidegate.errors import ConfigurationError
 from tidegate.models.base import Declaration, Name, Names, Options, TypedBy
 from tidegate.models.connection import Connection
-from tidegate.models.options import MERGE_OPTIONS, checked_options
+from tidegate.models.options import MERGE_OPTIONS, PARTITION_OVERWRITE_MODE, checked_options
 from tidegate.models.source import connection_by_name, joined_path
 
 LoadType = Literal[
@@ -105,8 +105,8 @@ class Destination(Declaration):
         """The load strategy that carries out `load_type` with these settings, by its registered name."""
         if self.settings.replace_by_watermark:
             return "replace_by_watermark"
-        mode = self.write_options.get("partition_overwrite_mode", self.write_options.get("partitionOverwriteMode"))
-        if self.load_type in {"overwrite", "full_load"} and str(mode).lower() == "dynamic":
+        modes = [mode for name, mode in self.write_options.items() if name in PARTITION_OVERWRITE_MODE.names]
+        if self.load_type in {"overwrite", "full_load"} and str(modes[-1] if modes else "").lower() == "dynamic":
             return "overwrite_partitions"
         return self.load_type
 

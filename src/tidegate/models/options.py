@@ -29,6 +29,11 @@ class Option:
     read: Callable[[Any], Any]
     spellings: tuple[str, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names that it goes by."""
+        return (self.name, *self.spellings)
+
 
 def _flag(value: Any) -> bool:
     flags = {"true": True, "false": False}
@@ -126,16 +131,17 @@ _CSV = (
     _INCLUDE_FILE_INFO,
 )
 _JSON = (_INFER_SCHEMA_LENGTH, _INCLUDE_FILE_INFO)
+PARTITION_OVERWRITE_MODE = Option(
+    name="partition_overwrite_mode",
+    wanted="static (replace all rows) or dynamic (replace the partitions that the rows are in)",
+    read=_overwrite_mode,
+    spellings=("partitionOverwriteMode",),
+)
 _WRITE = (
     Option(name="compression", wanted="the name of a codec", read=_text),
     Option(name="max_rows_per_file", wanted="a number of rows above 0", read=_count_above_zero),
     Option(name="target_file_size", wanted="a number of bytes above 0", read=_count_above_zero),
-    Option(
-        name="partition_overwrite_mode",
-        wanted="static (replace all rows) or dynamic (replace the partitions that the rows are in)",
-        read=_overwrite_mode,
-        spellings=("partitionOverwriteMode",),
-    ),
+    PARTITION_OVERWRITE_MODE,
 )
 
 

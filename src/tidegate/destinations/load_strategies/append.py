@@ -36,7 +36,7 @@ class Append(LoadStrategy):
         self._partition_by = partition_columns(self.table, snapshot, self.engine.schema(frame))
         frame = with_missing_partitions(frame, snapshot, self._partition_by)
         self._columns = self.engine.schema(frame)
-        frame = with_null_partitions(frame, self._columns, self._partition_by)
+        frame = with_null_partitions(frame, self.table, self._columns, self._partition_by)
         written = self.engine.write(frame, self.table.target(self.context.load_id, self._partition_by))
         self.new_files.extend(written.files)
         return written

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tidegate.engines.base import Frame, WrittenFile
 
 FILE = "__tidegate_file"
-_ROWS_PER_REWRITE = 1_000_000
+ROWS_PER_REWRITE = 1_000_000
 """Files are rewritten in groups of about this many rows: bounded memory, and the table keeps its layout."""
 
 _LATEST_WINS = "declare which row wins: transform.latest_data_columns (with deduplicate_columns), or correct the source"
@@ -43,12 +43,14 @@ class Replacement:
 
     touched: Sequence[DataFile]
     """Files with rows that go."""
-    keep: Callable[[Frame], Frame]
-    """Returns, of all columns of such files, the rows that stay."""
+    keep: Callable[[Frame, Sequence[DataFile]], Frame]
+    """Returns, of the rows of some of these files, with all columns, those that stay."""
     come: tuple[WrittenFile, ...]
     """The rows that come, written as files of the table."""
     updated: int | None = None
     """Rows of the table that were given other values; None for all that go."""
+    rows_at_once: int | None = None
+    """About how many rows are rewritten together; None for at least as many as the batch has."""
 
 
 class CopyOnWrite(LoadStrategy):
@@ -69,7 +71,7 @@ class CopyOnWrite(LoadStrategy):
         """Keep the batch: as files of the table while that is empty, else in the scratch folder."""
         self.columns = self.engine.schema(frame)
         self.partition_by = partition_columns(self.table, snapshot, self.columns)
-        frame = with_null_partitions(frame, self.columns, self.partition_by)
+        frame = with_null_partitions(frame, self.table, self.columns, self.partition_by)
         self._is_in_place = self.writes_in_place(snapshot)
         if self._is_in_place:
             frame = with_missing_partitions(frame, snapshot, self.partition_by)
@@ -179,7 +181,7 @@ class CopyOnWrite(LoadStrategy):
         paths = set(self.engine.distinct(self.read(gone, {FILE: pa.string()}), FILE)) if gone.rows else set()
         return Replacement(
             touched=[file for file in candidates if file.path in paths],
-            keep=lambda rows: self.engine.without_matches(rows, self.read(gone, identity), list(identity)),
+            keep=lambda rows, _: self.engine.without_matches(rows, self.read(gone, identity), list(identity)),
             come=come,
             updated=gone.rows if updated is None else updated,
         )
@@ -204,8 +206,9 @@ class CopyOnWrite(LoadStrategy):
 
     def _rewritten(self, found: Replacement, columns: Columns) -> list[WrittenFile]:
         kept: list[WrittenFile] = []
-        for number, group in enumerate(rewrite_groups(found.touched, max(_ROWS_PER_REWRITE, self.batch.rows))):
-            kept += self.put(found.keep(self.engine.read_table(group, columns)), f"kept{number}")
+        rows_at_once = found.rows_at_once or max(ROWS_PER_REWRITE, self.batch.rows)
+        for number, group in enumerate(rewrite_groups(found.touched, rows_at_once)):
+            kept += self.put(found.keep(self.engine.read_table(group, columns), group), f"kept{number}")
         return kept
 
     def _remove_earlier_attempt(self) -> None:

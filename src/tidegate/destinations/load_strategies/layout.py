@@ -37,11 +37,15 @@ def partition_columns(table: BaseTable, snapshot: Snapshot, columns: Mapping[str
     return found
 
 
-def with_null_partitions(frame: Frame, columns: Mapping[str, pa.DataType], partition_by: tuple[str, ...]) -> Frame:
-    """Return the frame with NULL for empty text in partition columns.
+def with_null_partitions(
+    frame: Frame, table: BaseTable, columns: Mapping[str, pa.DataType], partition_by: tuple[str, ...]
+) -> Frame:
+    """Return the frame with NULL for empty text in partition columns, where the table keeps them as one.
 
-    A table keeps them as one (Delta protocol, "Partition Value Serialization"): rows are compared as it keeps them.
+    Source of the rule: Delta protocol, "Partition Value Serialization". Rows are compared as the table keeps them.
     """
+    if table.has_empty_partitions:
+        return frame
     texts = [column for column in partition_by if columns.get(column) == pa.string()]
     return frame.with_columns(nw.when(nw.col(text) != "").then(nw.col(text)).alias(text) for text in texts)
 

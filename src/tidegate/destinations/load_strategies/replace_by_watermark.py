@@ -46,7 +46,7 @@ class ReplaceByWatermark(CopyOnWrite):
         starts = self._starts()
         return Replacement(
             touched=candidates,
-            keep=lambda rows: self.engine.before(rows, starts),
+            keep=lambda rows, _: self.engine.before(rows, starts),
             come=self.put(self.read(self.batch, columns), "new") if self.batch.rows else (),
         )
 

@@ -10,7 +10,13 @@ import narwhals as nw
 import pyarrow as pa
 
 from tidegate.destinations.load_strategies.content import compared_columns
-from tidegate.destinations.load_strategies.copy_on_write import FILE, Columns, CopyOnWrite, Replacement
+from tidegate.destinations.load_strategies.copy_on_write import (
+    FILE,
+    ROWS_PER_REWRITE,
+    Columns,
+    CopyOnWrite,
+    Replacement,
+)
 from tidegate.destinations.load_strategies.timeline import (
     DONOR,
     IS_TWIN,
@@ -95,20 +101,19 @@ class Scd2(CopyOnWrite):
     def replacement(self, candidates: Sequence[DataFile], columns: Columns) -> Replacement:
         """Compare the timelines of the batch's keys before and after."""
         if not self.batch.rows:
-            return Replacement(touched=(), keep=lambda rows: rows, come=(), updated=0)
+            return Replacement(touched=(), keep=lambda rows, _: rows, come=(), updated=0)
         history = self._history(columns)
         keys = self.narrow(columns, self.context.keys)
         files = self._files_of(self.matching(candidates, self.batch, keys, "found"), candidates)
         there = self._there(files, history)
-        told, changed = self._timelines(there, self._news(there, history), history)
-        touched = self._files_of(changed, files)
+        made, twins, changed = self._timelines(there, self._news(there, history), history)
+        touched = self._files_of(_together(changed), files)
         return Replacement(
             touched=touched,
-            keep=lambda rows: staying(
-                self.engine, rows, self.read(changed, history.fates()), history, self.context.stamp
-            ),
-            come=(*self._made(told, files, history), *self._single(told, touched, history)),
-            updated=changed.rows,
+            keep=lambda rows, group: self._staying(rows, group, _together(changed), history),
+            come=(*self._made(made, files, history), *self._single(_together(twins), touched, history)),
+            updated=_together(changed).rows,
+            rows_at_once=ROWS_PER_REWRITE,
         )
 
     def _history(self, columns: Columns) -> HistoryColumns:
@@ -169,10 +174,10 @@ class Scd2(CopyOnWrite):
 
     # ---- before and after
 
-    def _timelines(self, there: Written, news: Written, history: HistoryColumns) -> tuple[Written, Written]:
-        """Stage the versions that come of it all, and those of the table that do not stay as they are."""
+    def _timelines(self, there: Written, news: Written, history: HistoryColumns) -> tuple[list[Written], ...]:
+        """Stage in shares: versions that rows of the batch become, twins that count, and versions that do not stay."""
         shares = 1 + (2 * there.rows + news.rows) // _EVENTS_AT_ONCE
-        told, changed = [], []
+        made, twins, changed = [], [], []
         for share, (versions, rows) in enumerate(
             zip(
                 self._shared(there, history.there(), "there", shares),
@@ -181,10 +186,12 @@ class Scd2(CopyOnWrite):
             )
         ):
             old = self.read(versions, history.there())
-            told.append(self.stage(self._told(old, self.read(rows, history.news()), history), f"told{share}"))
-            outcome = self.read(told[-1], history.told())
-            changed.append(self.stage(fates(self.engine, old, outcome, history), f"changed{share}"))
-        return _together(told), _together(changed)
+            staged = self.stage(self._told(old, self.read(rows, history.news()), history), f"told{share}")
+            told = self.read(staged, history.told())
+            made.append(self.stage(told.filter(nw.col(KIND) == NEWS), f"made{share}"))
+            twins.append(self.stage(told.filter(nw.col(IS_TWIN)), f"twins{share}"))
+            changed.append(self.stage(fates(self.engine, old, told, history), f"changed{share}"))
+        return made, twins, changed
 
     def _shared(self, rows: Written, columns: Columns, name: str, shares: int) -> list[Written]:
         """Stage rows in shares, by their keys."""
@@ -206,18 +213,37 @@ class Scd2(CopyOnWrite):
             events = completed(self.engine, events, versions, history.keys)
         return timelines(self.engine, events, history.keys).select(list(history.told()))
 
-    # ---- the rows that come
+    # ---- the rows that stay, and those that come
 
-    def _made(self, told: Written, files: Sequence[DataFile], history: HistoryColumns) -> tuple[WrittenFile, ...]:
-        """Write the versions that rows of the batch become."""
+    def _staying(self, rows: Frame, files: Sequence[DataFile], changed: Written, history: HistoryColumns) -> Frame:
+        of_files = nw.col(FILE).is_in([file.path for file in files])
+        fate = self.read(changed, history.fates()).filter(of_files)
+        return staying(self.engine, rows, fate, history, self.context.stamp)
+
+    def _made(
+        self, made: Sequence[Written], files: Sequence[DataFile], history: HistoryColumns
+    ) -> tuple[WrittenFile, ...]:
+        """Write the versions that rows of the batch become; many of them in shares."""
+        if sum(share.rows for share in made) <= _EVENTS_AT_ONCE:
+            return self._opened(self.batch, _together(made), files, history, "new")
+        batch = self._shared(self.batch, self.columns, "batch", len(made))
+        return tuple(
+            file
+            for share, (rows, versions) in enumerate(zip(batch, made, strict=True))
+            for file in self._opened(rows, versions, files, history, f"new{share}")
+        )
+
+    def _opened(
+        self, batch: Written, made: Written, files: Sequence[DataFile], history: HistoryColumns, part: str
+    ) -> tuple[WrittenFile, ...]:
         donor = (DONOR,) if history.lacking else ()
-        made = self.read(told, history.told()).filter(nw.col(KIND) == NEWS)
-        batch = self.read(self.batch, history.all)
+        versions = self.read(made, history.told())
         given = (VALID_TO, IS_CURRENT, CREATED_AT, KIND, *donor)
-        rows = self.engine.keeping(batch, made, history.identity, given).filter(~nw.col(KIND).is_null())
+        rows = self.engine.keeping(self.read(batch, history.all), versions, history.identity, given)
+        rows = rows.filter(~nw.col(KIND).is_null())
         if history.lacking:
-            rows = self._completed(rows, made, files, history)
-        return self.put(rows.select(list(history.all)), "new")
+            rows = self._completed(rows, versions, files, history)
+        return self.put(rows.select(list(history.all)), part)
 
     def _completed(self, rows: Frame, made: Frame, files: Sequence[DataFile], history: HistoryColumns) -> Frame:
         """Return rows with the columns that the batch lacks, from their donors."""
@@ -228,9 +254,8 @@ class Scd2(CopyOnWrite):
         renamed = self.read(given, columns).rename({VALID_FROM: DONOR})
         return self.engine.keeping(rows, renamed, [*history.keys, DONOR], history.lacking)
 
-    def _single(self, told: Written, files: Sequence[DataFile], history: HistoryColumns) -> tuple[WrittenFile, ...]:
+    def _single(self, twins: Written, files: Sequence[DataFile], history: HistoryColumns) -> tuple[WrittenFile, ...]:
         """Write one of those versions of the table that begin together."""
-        twins = self.stage(self.read(told, history.told()).filter(nw.col(IS_TWIN)), "twins")
         if not twins.rows:
             return ()
         there = self.read(twins, history.told())

@@ -28,7 +28,6 @@ from tidegate.transformers.system_columns import CREATED_AT
 if TYPE_CHECKING:
     from tidegate.engines.base import BaseEngine, Frame
 
-_LEAVES = "__tidegate_leaves"
 _NEW_TO = "__tidegate_new_to"
 _NEW_CURRENT = "__tidegate_new_current"
 
@@ -76,7 +75,7 @@ class HistoryColumns:
     def fates(self) -> Columns:
         """Return the columns of versions that leave the table as they are."""
         new = {_NEW_TO: self.all[VALID_FROM], _NEW_CURRENT: pa.bool_()}
-        return {**self.of(self.identity), FILE: pa.string(), _LEAVES: pa.bool_(), **new}
+        return {**self.of(self.identity), FILE: pa.string(), **new}
 
 
 def fates(engine: BaseEngine, there: Frame, told: Frame, columns: HistoryColumns) -> Frame:
@@ -86,7 +85,7 @@ def fates(engine: BaseEngine, there: Frame, told: Frame, columns: HistoryColumns
     is_as_before = same(VALID_TO, OLD_TO) & same(IS_CURRENT, OLD_CURRENT)
     leaving = engine.without_matches(there.select(*identity, FILE), remaining.filter(is_as_before), identity)
     found = engine.keeping(leaving, _ends(remaining.filter(~is_as_before), columns), identity, [_NEW_TO, _NEW_CURRENT])
-    return found.with_columns(nw.lit(value=True).alias(_LEAVES)).select(list(columns.fates()))
+    return found.select(list(columns.fates()))
 
 
 def staying(
@@ -97,10 +96,11 @@ def staying(
     stamp: Mapping[str, str | datetime],
 ) -> Frame:
     """Return the rows of the table's files that stay, those with another end changed so."""
-    known = fates.select(*columns.identity, _LEAVES, _NEW_TO, _NEW_CURRENT)
-    found = engine.keeping(rows, known, columns.identity, [_LEAVES, _NEW_TO, _NEW_CURRENT])
-    stays = nw.col(_LEAVES).is_null() | ~nw.col(_NEW_CURRENT).is_null()
-    return _with_ends(engine, found.filter(stays), columns, stamp)
+    identity = columns.identity
+    ends = fates.filter(~nw.col(_NEW_CURRENT).is_null()).select(*identity, _NEW_TO, _NEW_CURRENT)
+    ended = engine.keeping(engine.matches(rows, ends, identity), ends, identity, [_NEW_TO, _NEW_CURRENT])
+    unchanged = engine.without_matches(rows, fates, identity).select(list(columns.all))
+    return nw.concat([unchanged, _with_ends(engine, ended, columns, stamp)])
 
 
 def one_of_twins(
@@ -124,16 +124,6 @@ def _ends(versions: Frame, columns: HistoryColumns, *others: str) -> Frame:
 
 
 def _with_ends(engine: BaseEngine, rows: Frame, columns: HistoryColumns, stamp: Mapping[str, str | datetime]) -> Frame:
-    """Return rows with their new ends, where they have one, and with the stamp of the load that gave it to them."""
-    stamped = {f"__tidegate_stamp_{index}": column for index, column in enumerate(stamp)}
-    values = {name: stamp[column] for name, column in stamped.items()}
-    replaced = {VALID_TO: _NEW_TO, IS_CURRENT: _NEW_CURRENT, **{column: name for name, column in stamped.items()}}
-    ends_anew = ~nw.col(_NEW_CURRENT).is_null()
-    return (
-        engine.with_constants(rows, values)
-        .with_columns(
-            nw.when(ends_anew).then(nw.col(new)).otherwise(nw.col(column)).alias(column)
-            for column, new in replaced.items()
-        )
-        .select(list(columns.all))
-    )
+    """Return rows with their new ends, and with the stamp of the load that gave these to them."""
+    ended = rows.with_columns(nw.col(_NEW_TO).alias(VALID_TO), nw.col(_NEW_CURRENT).alias(IS_CURRENT))
+    return engine.with_constants(ended, stamp).select(list(columns.all))
