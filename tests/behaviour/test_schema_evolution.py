@@ -344,7 +344,7 @@ class TestRewriting:
     @pytest.mark.parametrize("to", ["delta", "parquet"])
     def test_in_groups(self, tmp_path: Path, to: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """A table of many files is rewritten some at a time."""
-        monkeypatch.setattr(evolution, "_ROWS_PER_REWRITE", 40)
+        monkeypatch.setattr(evolution, "ROWS_PER_REWRITE", 40)
         project = Project(tmp_path, to)
         groups: list[int] = []
         rewrite = Evolution._rewrite
@@ -363,7 +363,7 @@ class TestRewriting:
         self, project: Project, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Another commit in between costs its own files, not those of the whole table again."""
-        monkeypatch.setattr(evolution, "_ROWS_PER_REWRITE", 10)
+        monkeypatch.setattr(evolution, "ROWS_PER_REWRITE", 10)
         first = made(project, "first", {"id": series(pl.Int32, *range(50))}, write_options={"max_rows_per_file": 10})
         project.load(first)
         other = made(project, "other", {"id": series(pl.Int32, 77)})
@@ -401,7 +401,7 @@ class TestRewriting:
 
     def test_a_failure_leaves_nothing(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         """A table that cannot be read in the middle is as it was, without files of the attempt."""
-        monkeypatch.setattr(evolution, "_ROWS_PER_REWRITE", 1)
+        monkeypatch.setattr(evolution, "ROWS_PER_REWRITE", 1)
         first = made(project, "first", {"id": series(pl.Int32, 1, 2, 3)}, write_options={"max_rows_per_file": 1})
         project.load(first)
         victim = data_files(str(first.destination.path), "parquet")[-1]

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tidegate.destinations.commit import Change, DataFile, Snapshot, StaleSnapshotError
-from tidegate.destinations.load_strategies.layout import rewrite_groups
-from tidegate.destinations.schema_policy import SchemaPolicy, Settled, settle
+from tidegate.destinations.load_strategies.layout import ROWS_PER_REWRITE, rewrite_groups
+from tidegate.destinations.schema_policy import Settled, settle
 from tidegate.engines.base import ColumnCast
 from tidegate.errors import CommitConflictError, DestinationError, TidegateError
 
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
     from tidegate.destinations.commit import BaseTable, LoadStrategy
     from tidegate.engines.base import BaseEngine, WrittenFile
-
-_ROWS_PER_REWRITE = 1_000_000
-"""Files are rewritten in groups of about this many rows: bounded memory, and the table keeps its layout."""
+    from tidegate.models.destination import SchemaPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,7 @@ class Evolution:
         self._rewritten = [done for done in self._rewritten if done.sources <= paths and _agree(done.columns, columns)]
         known = set().union(*(done.sources for done in self._rewritten))
         try:
-            for group in rewrite_groups([file for file in files if file.path not in known], _ROWS_PER_REWRITE):
+            for group in rewrite_groups([file for file in files if file.path not in known], ROWS_PER_REWRITE):
                 self._rewrite(group, snapshot, columns)
         except Exception as error:
             if self._table.snapshot().version != snapshot.version:

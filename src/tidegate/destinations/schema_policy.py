@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -23,8 +23,8 @@ from tidegate.transformers.system_columns import DELETED_AT, SYSTEM_COLUMNS
 
 if TYPE_CHECKING:
     from tidegate.destinations.commit import BaseTable, Snapshot
+    from tidegate.models.destination import SchemaPolicy
 
-SchemaPolicy = Literal["evolve", "ignore", "fail"]
 Columns = Mapping[str, pa.DataType]
 
 _INTERNAL = "__tidegate_"

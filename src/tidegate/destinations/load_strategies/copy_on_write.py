@@ -11,12 +11,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from tidegate.destinations.commit import Change, DataFile, LoadStrategy, Snapshot
 from tidegate.destinations.load_strategies.layout import (
+    ROWS_PER_REWRITE,
     partition_columns,
     rewrite_groups,
     with_missing_partitions,
@@ -24,14 +25,12 @@ from tidegate.destinations.load_strategies.layout import (
 )
 from tidegate.engines.base import FileTarget, Written
 from tidegate.errors import DestinationError, TidegateError
+from tidegate.transformers.change_data import IS_DELETE
 
 if TYPE_CHECKING:
     from tidegate.engines.base import Frame, WrittenFile
 
 FILE = "__tidegate_file"
-ROWS_PER_REWRITE = 1_000_000
-"""Files are rewritten in groups of about this many rows: bounded memory, and the table keeps its layout."""
-
 _LATEST_WINS = "declare which row wins: transform.latest_data_columns (with deduplicate_columns), or correct the source"
 
 Columns = Mapping[str, pa.DataType]
@@ -54,13 +53,7 @@ class Replacement:
 
 
 class CopyOnWrite(LoadStrategy):
-    """Stages the batch, and rewrites the files of a snapshot that hold rows to go.
-
-    Attributes:
-        first_in_place: Whether the batch, as it is, is what an empty table becomes: it is then written only once.
-    """
-
-    first_in_place: ClassVar[bool] = True
+    """Stages the batch, and rewrites the files of a snapshot that hold rows to go."""
 
     batch: Written
     columns: Columns
@@ -83,8 +76,8 @@ class CopyOnWrite(LoadStrategy):
         return self.batch
 
     def writes_in_place(self, snapshot: Snapshot) -> bool:
-        """Tell whether the batch, as it is, is what the table becomes."""
-        return self.first_in_place and not snapshot.files()
+        """Tell whether the batch, as it is, is what the table becomes: it is then written only once."""
+        return IS_DELETE not in self.columns and not snapshot.files()
 
     def examine_batch(self) -> None:
         """Refuse a batch that has no one right outcome: one with a key that occurs twice."""
@@ -125,8 +118,8 @@ class CopyOnWrite(LoadStrategy):
         """
 
     def written_columns(self) -> Columns:
-        """Return the columns that this load writes into the table."""
-        return self.columns
+        """Return the columns that this load writes into the table: those of the batch, without the mark of deletes."""
+        return {column: dtype for column, dtype in self.columns.items() if column != IS_DELETE}
 
     def candidates(self, snapshot: Snapshot) -> list[DataFile]:
         """Return the files whose statistics do not rule out a key of the batch."""
@@ -166,8 +159,6 @@ class CopyOnWrite(LoadStrategy):
         identity: Columns,
         candidates: Sequence[DataFile],
         come: tuple[WrittenFile, ...],
-        *,
-        updated: int | None = None,
     ) -> Replacement:
         """Return the replacement in which these rows of the table go, and those of these files come.
 
@@ -176,15 +167,18 @@ class CopyOnWrite(LoadStrategy):
             identity: Columns that tell a row that goes from all others.
             candidates: The files that they come from.
             come: The files of the rows that come.
-            updated: How many rows were given other values; None for all that go.
         """
-        paths = set(self.engine.distinct(self.read(gone, {FILE: pa.string()}), FILE)) if gone.rows else set()
         return Replacement(
-            touched=[file for file in candidates if file.path in paths],
+            touched=self.files_of(gone, candidates),
             keep=lambda rows, _: self.engine.without_matches(rows, self.read(gone, identity), list(identity)),
             come=come,
-            updated=gone.rows if updated is None else updated,
+            updated=gone.rows,
         )
+
+    def files_of(self, rows: Written, files: Sequence[DataFile]) -> list[DataFile]:
+        """Return those of the files that these rows are in."""
+        paths = set(self.engine.distinct(self.read(rows, {FILE: pa.string()}), FILE)) if rows.rows else set()
+        return [file for file in files if file.path in paths]
 
     @staticmethod
     def narrow(columns: Columns, *names: Sequence[str]) -> Columns:

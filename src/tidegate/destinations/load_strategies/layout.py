@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from tidegate.engines.base import Frame
 
 
+ROWS_PER_REWRITE = 1_000_000
+"""Files are rewritten in groups of about this many rows: bounded memory, and the table keeps its layout."""
+
+
 def partition_columns(table: BaseTable, snapshot: Snapshot, columns: Mapping[str, pa.DataType]) -> tuple[str, ...]:
     """Return the partition columns of the table: those it has, else those declared.
 

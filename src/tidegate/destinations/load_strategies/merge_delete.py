@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import narwhals as nw
 
@@ -25,40 +25,26 @@ class MergeDelete(MergeUpsert):
     change that comes later does not bring it back. A hard delete leaves nothing that could tell.
     """
 
-    first_in_place: ClassVar[bool] = False
-
     @classmethod
     def describe(cls, flow: DataFlow) -> str:
         """Name the keys, and what becomes of deleted rows."""
         what = "mark deleted rows" if marks_deleted(flow) else "delete"
         return f"replace, add or {what} by {', '.join(flow.destination.merge_keys)}"
 
-    def written_columns(self) -> Columns:
-        """Return the columns of the batch, without the mark of deletes."""
-        return {column: dtype for column, dtype in self.columns.items() if column != IS_DELETE}
-
     def replacement(self, candidates: Sequence[DataFile], columns: Columns) -> Replacement:
         """Let every accepted change take the place of what has its key, and deletes leave it empty or marked."""
         accepted, old = self.accepted(candidates, columns)
-        changes = {**columns, IS_DELETE: self.columns[IS_DELETE]}
-        deletes = self.stage(self.read(accepted, changes).filter(nw.col(IS_DELETE)).drop(IS_DELETE), "deletes")
-        come = self._upserted(accepted, old, columns)
-        if marks_deleted(self.table.flow) and deletes.rows:
-            come += self._marked(deletes, candidates, columns)
-        return self.replacing(old, self.narrow(columns, self.context.keys), candidates, come)
-
-    def _upserted(self, accepted: Written, old: Written, columns: Columns) -> tuple[WrittenFile, ...]:
-        if not accepted.rows:
-            return ()
         changes = self.read(accepted, {**columns, IS_DELETE: self.columns[IS_DELETE]})
-        rows = changes.filter(~nw.col(IS_DELETE)).drop(IS_DELETE)
-        if old.rows:
-            kept = self.read(old, self.kept_narrow(columns))
-            rows = self.engine.keeping(rows, kept, self.context.keys, self.kept_columns(columns))
-        return self.put(rows, "new")
+        upserts = changes.filter(~nw.col(IS_DELETE)).drop(IS_DELETE)
+        come = self.replaced_or_added(upserts, old, columns) if accepted.rows else ()
+        if marks_deleted(self.table.flow):
+            come += self._marked(self.stage(changes.filter(nw.col(IS_DELETE)), "deletes"), candidates, columns)
+        return self.replacing(old, self.narrow(columns, self.context.keys), candidates, come)
 
     def _marked(self, deletes: Written, candidates: Sequence[DataFile], columns: Columns) -> tuple[WrittenFile, ...]:
         """Write the deleted rows with the values that they had, or for keys that are new what their change says."""
+        if not deletes.rows:
+            return ()
         keys, order = self.context.keys, self.context.order
         values = [column for column in columns if column not in {*keys, *order, *self.context.stamp}]
         old = self.matching(candidates, deletes, self.narrow(columns, keys, values), "deleted")

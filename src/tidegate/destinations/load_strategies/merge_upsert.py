@@ -12,7 +12,7 @@ from tidegate.transformers.system_columns import CREATED_AT
 
 if TYPE_CHECKING:
     from tidegate.destinations.commit import DataFile
-    from tidegate.engines.base import Written, WrittenFile
+    from tidegate.engines.base import Frame, Written, WrittenFile
     from tidegate.models import DataFlow
 
 
@@ -31,7 +31,7 @@ class MergeUpsert(CopyOnWrite):
     def replacement(self, candidates: Sequence[DataFile], columns: Columns) -> Replacement:
         """Let every accepted row of the batch replace what has its key."""
         accepted, old = self.accepted(candidates, columns)
-        come = self.replaced_or_added(accepted, old, columns)
+        come = self.replaced_or_added(self.read(accepted, columns), old, columns) if accepted.rows else ()
         return self.replacing(old, self.narrow(columns, self.context.keys), candidates, come)
 
     def accepted(self, candidates: Sequence[DataFile], columns: Columns) -> tuple[Written, Written]:
@@ -62,11 +62,8 @@ class MergeUpsert(CopyOnWrite):
     def _with_file(self, columns: Columns) -> Columns:
         return {**self.kept_narrow(columns), FILE: pa.string()}
 
-    def replaced_or_added(self, accepted: Written, old: Written, columns: Columns) -> tuple[WrittenFile, ...]:
+    def replaced_or_added(self, rows: Frame, old: Written, columns: Columns) -> tuple[WrittenFile, ...]:
         """Write accepted rows, with what the old rows of their keys hand on to them."""
-        if not accepted.rows:
-            return ()
-        rows = self.read(accepted, columns)
         if old.rows:
             kept = self.read(old, self.kept_narrow(columns))
             rows = self.engine.keeping(rows, kept, self.context.keys, self.kept_columns(columns))

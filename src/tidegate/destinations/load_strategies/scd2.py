@@ -12,11 +12,11 @@ import pyarrow as pa
 from tidegate.destinations.load_strategies.content import compared_columns
 from tidegate.destinations.load_strategies.copy_on_write import (
     FILE,
-    ROWS_PER_REWRITE,
     Columns,
     CopyOnWrite,
     Replacement,
 )
+from tidegate.destinations.load_strategies.layout import ROWS_PER_REWRITE
 from tidegate.destinations.load_strategies.timeline import (
     DONOR,
     IS_TWIN,
@@ -75,10 +75,6 @@ class Scd2(CopyOnWrite):
         self._refuse_other_tables(snapshot)
         return super().write(frame, snapshot)
 
-    def writes_in_place(self, snapshot: Snapshot) -> bool:
-        """Tell whether the batch may be what the table becomes; deletes are not."""
-        return IS_DELETE not in self.columns and super().writes_in_place(snapshot)
-
     def examine_batch(self) -> None:
         """Refuse rows without a time, and two of one key at one time."""
         if not self.batch.rows:
@@ -94,20 +90,16 @@ class Scd2(CopyOnWrite):
         self._refuse_other_tables(snapshot)
         return super().change(snapshot)
 
-    def written_columns(self) -> Columns:
-        """Return the columns of the batch, without the mark of deletes."""
-        return {column: dtype for column, dtype in self.columns.items() if column != IS_DELETE}
-
     def replacement(self, candidates: Sequence[DataFile], columns: Columns) -> Replacement:
         """Compare the timelines of the batch's keys before and after."""
         if not self.batch.rows:
             return Replacement(touched=(), keep=lambda rows, _: rows, come=(), updated=0)
         history = self._history(columns)
         keys = self.narrow(columns, self.context.keys)
-        files = self._files_of(self.matching(candidates, self.batch, keys, "found"), candidates)
+        files = self.files_of(self.matching(candidates, self.batch, keys, "found"), candidates)
         there = self._there(files, history)
         made, twins, changed = self._timelines(there, self._news(there, history), history)
-        touched = self._files_of(_together(changed), files)
+        touched = self.files_of(_together(changed), files)
         return Replacement(
             touched=touched,
             keep=lambda rows, group: self._staying(rows, group, _together(changed), history),
@@ -130,10 +122,6 @@ class Scd2(CopyOnWrite):
             lacking=lacking,
             compared_lacking=compared_columns(flow, lacking, self.context, ignores=ignores) if compares_all else (),
         )
-
-    def _files_of(self, rows: Written, files: Sequence[DataFile]) -> list[DataFile]:
-        paths = set(self.engine.distinct(self.read(rows, {FILE: pa.string()}), FILE)) if rows.rows else set()
-        return [file for file in files if file.path in paths]
 
     # ---- what is there, and what comes: narrow, with a hash of the content
 

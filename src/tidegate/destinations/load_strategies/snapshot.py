@@ -59,8 +59,8 @@ class SnapshotMirror(MergeUpsert):
         gone = self._gone(old, new, columns)
         replaced = self.engine.matches(self.read(old, old_types), self.read(differing, key_types), keys)
         leaving = self.stage(nw.concat([replaced, self.read(gone, old_types)]), "leaving")
-        batch = self.engine.matches(self.read(self.batch, self.columns), self.read(differing, key_types), keys)
-        come = self.replaced_or_added(self.stage(batch, "accepted"), leaving, columns)
+        batch = self.engine.matches(self.read(self.batch, columns), self.read(differing, key_types), keys)
+        come = self.replaced_or_added(batch, leaving, columns) if differing.rows else ()
         if marks_deleted(self.table.flow) and gone.rows:
             come += self._marked(gone, candidates, columns)
         return self.replacing(leaving, key_types, candidates, come)
