@@ -155,6 +155,15 @@ class TestSoftDeletes:
         assert after["__deleted_at"] == after["__updated_at"] > before["__updated_at"]
         assert after["__created_at"] == before["__created_at"]
 
+    def test_a_value_that_was_null_stays_null(self, project: Project) -> None:
+        """What the delete itself says of the row is not what the row was."""
+        flow = changes(project, mode="soft", hints={"v": "string"})
+        project.csv("events/a.csv", "id,at,op,v", "1,1,I,")
+        project.load(flow)
+        project.csv("events/b.csv", "id,at,op,v", "1,2,D,x")
+        project.load(flow)
+        assert project.frame(flow, system=True).row(0, named=True)["v"] is None
+
     def test_an_older_change_does_not_bring_it_back(self, project: Project) -> None:
         """The marked row remembers the order of its delete, also for a key that was never there."""
         flow = changes(project, mode="soft")

@@ -139,6 +139,21 @@ class TestBoundaryFromOutside:
         assert project.rows(flow, "id") == [5, 6, 7, 8]
 
 
+class TestFromMergesToAppends:
+    def test_the_boundary_is_remembered_once(self, project: Project) -> None:
+        """However often merges took it again: an append then leaves out as many rows as there were."""
+        project.csv("events.csv", "id,at", "1,5")
+        merge = project.flow(watermark="at", load_type="merge_upsert", keys=["id"])
+        project.load(merge)
+        for number in range(2, 4):
+            project.more("events.csv", f"{number},5")
+            project.load(merge)
+        project.more("events.csv", "1,5", "1,5")
+        append = project.flow(watermark="at")
+        project.load(append)
+        assert project.rows(append, "id") == [1, 1, 1, 2, 3]
+
+
 class TestNull:
     def test_rows_without_a_watermark_are_loaded_once(self, project: Project) -> None:
         """NULL is no watermark: such rows are read every time, and loaded the first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import deltalake
@@ -140,6 +141,16 @@ class TestReplaceByWatermark:
             range(48, 60)
         )
 
+    @pytest.mark.parametrize("destination", ["delta", "iceberg"])
+    def test_nan_is_no_watermark(self, tmp_path: Path, destination: str) -> None:
+        """Rows with NaN are read and replaced every time, though no statistics show them."""
+        project = Project(tmp_path, destination)
+        flow = self.window(project, format="parquet", write_options={"max_rows_per_file": 2})
+        for last in (4.0, 5.0, 6.0, 7.0):
+            project.parquet("events.parquet", {"at": [float("nan"), 4.0, last], "v": [last] * 3})
+            project.load(flow)
+        assert project.frame(flow)["at"].is_nan().sum() == 1
+
     def test_a_renamed_watermark(self, project: Project) -> None:
         """The window is known by the name at the destination."""
         flow = self.window(project, rename_columns={"at": "Changed At"})
@@ -180,6 +191,23 @@ class TestReplaceByWatermark:
             expected = kept + [(at, v) for at, v in rows if at is None or start is None or at >= start]
             reached = max([*known, *([] if reached is None else [reached])], default=None)
             assert sorted(map(str, project.frame(flow).select("at", "v").rows())) == sorted(map(str, expected))
+
+
+class TestFloatPartitions:
+    def test_iceberg_does_not_take_them(self, tmp_path: Path) -> None:
+        """Its manifests would not keep their exact values: rows would be doubled, or not be found."""
+        project = Project(tmp_path, "iceberg")
+        project.parquet("events.parquet", {"id": [1], "k": [0.1]})
+        error = project.fail(project.flow(format="parquet", partitions=["k"]))
+        assert (error.code, "'k'" in error.message) == ("TG403", True)
+
+    def test_zero_is_one_partition(self, project: Project) -> None:
+        """Whatever its sign."""
+        flow = TestPartitionOverwrite().overwrite(project, format="parquet", partitions=["k"])
+        for zero in (0.0, -0.0):
+            project.parquet("events.parquet", {"id": [1], "k": [zero]})
+            project.load(flow)
+        assert project.rows(flow, "id") == [1]
 
 
 class TestPartitionOverwrite:

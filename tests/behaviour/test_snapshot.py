@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import deltalake
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -155,3 +156,27 @@ def test_any_pictures_one_after_the_other(
         if mode == "soft":
             there = there.filter(pl.col("__deleted_at").is_null())
         assert sorted(map(str, there.select("id", "v").rows())) == sorted(map(str, picture.items()))
+
+
+class TestOtherWriters:
+    def test_a_key_that_another_writer_doubled_is_one_row_again(self, project: Project) -> None:
+        """Also where the copy equals the row."""
+        flow = mirror(project)
+        project.csv("events.csv", "id,v", "1,a", "2,b")
+        project.load(flow)
+        copy = project.frame(flow, system=True).filter(pl.col("id") == 1)
+        deltalake.write_deltalake(str(flow.destination.path), copy.to_arrow(), mode="append")
+        project.csv("events.csv", "id,v", "1,a", "2,b")
+        project.load(flow)
+        assert project.rows(flow, "id", "v") == [(1, "a"), (2, "b")]
+
+    def test_from_marking_to_deleting(self, project: Project) -> None:
+        """A row that is back is not marked any more, whatever the mode is by then."""
+        project.csv("events.csv", "id,v", "1,a", "2,b")
+        project.load(mirror(project, mode="soft"))
+        project.csv("events.csv", "id,v", "1,a")
+        project.load(mirror(project, mode="soft"))
+        project.csv("events.csv", "id,v", "1,a", "2,bb")
+        flow = mirror(project)
+        project.load(flow)
+        assert project.frame(flow, system=True)["__deleted_at"].to_list() == [None, None]

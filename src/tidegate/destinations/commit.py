@@ -133,10 +133,12 @@ class BaseTable(ABC):
     Attributes:
         load_types: What can be done to such a table.
         has_empty_partitions: Whether empty text is a partition value of its own; else it is kept as NULL.
+        partitions_by_floats: Whether a float can be a partition value.
     """
 
     load_types: ClassVar[frozenset[str]]
     has_empty_partitions: ClassVar[bool] = False
+    partitions_by_floats: ClassVar[bool] = True
 
     def __init__(self, flow: DataFlow, platform: BasePlatform) -> None:
         self.flow = flow

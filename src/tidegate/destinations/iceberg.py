@@ -86,6 +86,7 @@ class IcebergTable(BaseTable):
     )
 
     has_empty_partitions: ClassVar[bool] = True
+    partitions_by_floats: ClassVar[bool] = False  # PyIceberg's manifests keep doubles as floats of 32 bits
 
     def __init__(self, flow: DataFlow, platform: BasePlatform) -> None:
         super().__init__(flow, platform)

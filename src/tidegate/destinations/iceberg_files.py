@@ -107,7 +107,13 @@ def _statistics(
     for path, number in _unbounded(footer):
         if not pa.types.is_floating(_leaf_types(arrow_schema)[number]):  # NaN is never within bounds
             found.column_aggregates.pop(ids[path], None)
-    return found.to_serialized_dict()
+    try:
+        return found.to_serialized_dict()
+    except UnicodeEncodeError:  # PyIceberg raises the last character of a text that it cuts, to one that is none
+        texts = [number for number, column in found.column_aggregates.items() if isinstance(column.current_max, str)]
+        for number in texts:
+            del found.column_aggregates[number]
+        return found.to_serialized_dict()
 
 
 def _unbounded(footer: parquet.FileMetaData) -> Iterator[tuple[str, int]]:

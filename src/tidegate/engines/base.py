@@ -132,6 +132,8 @@ def partition_text(value: object) -> str | None:
             return None
         case bool():
             return str(value).lower()
+        case float():
+            return str(value + 0.0)  # zero has one sign
         case datetime():
             value = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
             return value.isoformat(sep=" ", timespec="microseconds" if value.microsecond else "seconds")

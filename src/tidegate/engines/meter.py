@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -218,6 +218,8 @@ class Meter:
         hashed = self._recognised_by if kept else self._cursor.hashed_columns
         since = {column: self._remembered_since(column, floor) for column, floor in floors.items()}
         known, unknown = self._remembered_now(self._hashed_by[hashed])
+        if not self._cursor.must_remember:
+            kept = _without(kept, known + unknown)  # they were read, and remembered, again
         for generation in kept:
             if not generation.up_to:
                 unknown.update(generation.hashes)  # kept for good, and so in one
@@ -245,6 +247,17 @@ class Meter:
         """Return from which value on all rows are remembered: a lag that grew reaches no rows of earlier loads."""
         before = self._cursor.seen.since.get(column, self._cursor.watermark.get(column))
         return floor if before is None or reaches(floor, before) else before
+
+
+def _without(generations: Sequence[Generation], again: Counter[int]) -> list[Generation]:
+    """Return earlier generations without rows that are in a later one; those that are left empty go."""
+    left: list[Generation] = []
+    for generation in reversed(generations):
+        repeated = generation.hashes & again
+        again = again - repeated
+        if hashes := generation.hashes - repeated:
+            left.append(replace(generation, hashes=hashes))
+    return left[::-1]
 
 
 def comparable(column: str, dtype: pl.DataType) -> pl.Expr:

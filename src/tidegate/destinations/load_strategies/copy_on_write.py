@@ -213,6 +213,11 @@ class CopyOnWrite(LoadStrategy):
             self.new_files.pop()
 
 
+def together(parts: Sequence[Written]) -> Written:
+    """Return rows that were staged in parts as one."""
+    return Written(rows=sum(part.rows for part in parts), files=tuple(file for part in parts for file in part.files))
+
+
 def _rows(files: Sequence[DataFile | WrittenFile]) -> int:
     return sum(file.rows or 0 for file in files)
 

@@ -30,6 +30,10 @@ def partition_columns(table: BaseTable, snapshot: Snapshot, columns: Mapping[str
     found = _declared_or_there(table, snapshot, columns)
     for column in found:
         dtype = columns.get(column)
+        if dtype is not None and pa.types.is_floating(dtype) and not table.partitions_by_floats:
+            msg = f"partition column {column!r} is {describe_type(dtype)}: this format does not keep its exact values"
+            hint = "partition by another column, or by an expression such as CAST(... AS BIGINT)"
+            raise DestinationError(msg, {"column": column}, code="TG403", where=table.place, hint=hint)
         if dtype is not None and (
             pa.types.is_nested(dtype) or pa.types.is_binary(dtype) or pa.types.is_large_binary(dtype)
         ):

@@ -45,11 +45,15 @@ class MergeDelete(MergeUpsert):
         """Write the deleted rows with the values that they had, or for keys that are new what their change says."""
         if not deletes.rows:
             return ()
-        keys, order = self.context.keys, self.context.order
-        values = [column for column in columns if column not in {*keys, *order, *self.context.stamp}]
-        old = self.matching(candidates, deletes, self.narrow(columns, keys, values), "deleted")
-        rows = self.read(deletes, columns)
-        if old.rows:
-            rows = self.engine.keeping(rows, self.read(old, self.narrow(columns, keys, values)), keys, values)
+        keys = self.context.keys
+        taken = [*self.context.order, *self.context.stamp]
+        there = self.matching(candidates, deletes, columns, "deleted")
+        known = self.engine.keeping(
+            self.read(there, columns), self.read(deletes, self.narrow(columns, keys, taken)), keys, taken
+        )
+        unknown = self.engine.without_matches(
+            self.read(deletes, columns), self.read(there, self.narrow(columns, keys)), keys
+        )
+        rows = nw.concat([known.select(list(columns)), unknown.select(list(columns))])
         since = nw.when(~nw.col(DELETED_AT).is_null()).then(nw.col(DELETED_AT)).otherwise(nw.col(UPDATED_AT))
         return self.put(rows.with_columns(since.alias(DELETED_AT)), "marked")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from tidegate.destinations.load_strategies.copy_on_write import FILE, Columns, CopyOnWrite, Replacement
-from tidegate.transformers.system_columns import CREATED_AT
+from tidegate.transformers.system_columns import CREATED_AT, DELETED_AT
 
 if TYPE_CHECKING:
     from tidegate.destinations.commit import DataFile
@@ -57,7 +57,8 @@ class MergeUpsert(CopyOnWrite):
 
     def kept_columns(self, columns: Columns) -> list[str]:
         """Return the columns that a replaced row hands on to its successor."""
-        return [column for column in columns if column == CREATED_AT or column not in self.columns]
+        lacking = (column for column in columns if column not in self.columns and column != DELETED_AT)
+        return [*([CREATED_AT] if CREATED_AT in columns else []), *(name for name in lacking if name != CREATED_AT)]
 
     def _with_file(self, columns: Columns) -> Columns:
         return {**self.kept_narrow(columns), FILE: pa.string()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import narwhals as nw
 
@@ -62,11 +62,16 @@ class ReplaceByWatermark(CopyOnWrite):
 
 def _lies_before(file: DataFile, starts: Mapping[str, Value | None]) -> bool:
     """Tell whether statistics prove that every row is set and before the window."""
+    return all(
+        file.nulls.get(column) == 0 and _is_before(file.upper.get(column), start) for column, start in starts.items()
+    )
+
+
+def _is_before(upper: Any, start: Value | None) -> bool:
+    """Tell whether a bound proves that all values are before the start; a float proves nothing: NaN is in no bound."""
+    if upper is None or isinstance(upper, float) or isinstance(start, float):
+        return False
     try:
-        return all(
-            file.nulls.get(column) == 0
-            and (start is None or (file.upper.get(column) is not None and bool(file.upper[column] < start)))
-            for column, start in starts.items()
-        )
+        return start is None or bool(upper < start)
     except TypeError:
         return False

@@ -10,12 +10,7 @@ import narwhals as nw
 import pyarrow as pa
 
 from tidegate.destinations.load_strategies.content import compared_columns
-from tidegate.destinations.load_strategies.copy_on_write import (
-    FILE,
-    Columns,
-    CopyOnWrite,
-    Replacement,
-)
+from tidegate.destinations.load_strategies.copy_on_write import FILE, Columns, CopyOnWrite, Replacement, together
 from tidegate.destinations.load_strategies.layout import ROWS_PER_REWRITE
 from tidegate.destinations.load_strategies.timeline import (
     DONOR,
@@ -99,12 +94,12 @@ class Scd2(CopyOnWrite):
         files = self.files_of(self.matching(candidates, self.batch, keys, "found"), candidates)
         there = self._there(files, history)
         made, twins, changed = self._timelines(there, self._news(there, history), history)
-        touched = self.files_of(_together(changed), files)
+        touched = self.files_of(together(changed), files)
         return Replacement(
             touched=touched,
-            keep=lambda rows, group: self._staying(rows, group, _together(changed), history),
-            come=(*self._made(made, files, history), *self._single(_together(twins), touched, history)),
-            updated=_together(changed).rows,
+            keep=lambda rows, group: self._staying(rows, group, together(changed), history),
+            come=(*self._made(made, files, history), *self._single(together(twins), touched, history)),
+            updated=together(changed).rows,
             rows_at_once=ROWS_PER_REWRITE,
         )
 
@@ -213,7 +208,7 @@ class Scd2(CopyOnWrite):
     ) -> tuple[WrittenFile, ...]:
         """Write the versions that rows of the batch become; many of them in shares."""
         if sum(share.rows for share in made) <= _EVENTS_AT_ONCE:
-            return self._opened(self.batch, _together(made), files, history, "new")
+            return self._opened(self.batch, together(made), files, history, "new")
         batch = self._shared(self.batch, self.columns, "batch", len(made))
         return tuple(
             file
@@ -274,7 +269,3 @@ class Scd2(CopyOnWrite):
         msg = f"{self.table.place} holds rows that have no {', '.join(missing)}: it is not a history"
         hint = "load into a new table, or add the columns to this one and fill them"
         raise DestinationError(msg, {"columns": missing}, code="TG418", where=self.table.place, hint=hint)
-
-
-def _together(parts: Sequence[Written]) -> Written:
-    return Written(rows=sum(part.rows for part in parts), files=tuple(file for part in parts for file in part.files))

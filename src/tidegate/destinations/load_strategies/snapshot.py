@@ -9,7 +9,7 @@ import narwhals as nw
 import pyarrow as pa
 
 from tidegate.destinations.load_strategies.content import compared_columns
-from tidegate.destinations.load_strategies.copy_on_write import FILE, Columns, Replacement
+from tidegate.destinations.load_strategies.copy_on_write import FILE, Columns, Replacement, together
 from tidegate.destinations.load_strategies.merge_upsert import MergeUpsert
 from tidegate.transformers.system_columns import DELETED_AT, UPDATED_AT, marks_deleted
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _CONTENT = "__tidegate_content"
 _OLD_CONTENT = "__tidegate_old_content"
+_COUNT = "__tidegate_count"
 
 
 class SnapshotMirror(MergeUpsert):
@@ -54,9 +55,17 @@ class SnapshotMirror(MergeUpsert):
             [name for name in old_types if name in {_OLD_CONTENT, DELETED_AT}],
         )
         was_deleted = ~nw.col(DELETED_AT).is_null() if DELETED_AT in columns else nw.lit(False)
-        is_other = nw.col(_OLD_CONTENT).is_null() | (nw.col(_OLD_CONTENT) != nw.col(_CONTENT)) | was_deleted
-        differing = self.stage(pairs.filter(is_other).select(keys), "differing")
-        gone = self._gone(old, new, columns)
+        is_new = nw.col(_OLD_CONTENT).is_null()
+        unknown = self.stage(pairs.filter(is_new).select(keys), "unknown")
+        changed = self.stage(
+            pairs.filter(~is_new & ((nw.col(_OLD_CONTENT) != nw.col(_CONTENT)) | was_deleted)).select(keys), "changed"
+        )
+        absent = self._absent(old, new, columns)
+        parts = [unknown, changed]
+        if old.rows - absent.rows > new.rows - unknown.rows:  # a key has several rows there: other writers' work
+            parts.append(self._repeated(old, old_types))
+        differing = together(parts)
+        gone = self._gone(absent, old_types)
         replaced = self.engine.matches(self.read(old, old_types), self.read(differing, key_types), keys)
         leaving = self.stage(nw.concat([replaced, self.read(gone, old_types)]), "leaving")
         batch = self.engine.matches(self.read(self.batch, columns), self.read(differing, key_types), keys)
@@ -81,14 +90,23 @@ class SnapshotMirror(MergeUpsert):
         narrow = self.narrow(columns, self.context.keys, kept)
         return {**narrow, FILE: pa.string(), _OLD_CONTENT: pa.uint64()}
 
-    def _gone(self, old: Written, new: Written, columns: Columns) -> Written:
-        """Stage the rows of the table whose key is not in the batch, and that are not marked yet."""
+    def _absent(self, old: Written, new: Written, columns: Columns) -> Written:
+        """Stage the rows of the table whose key is not in the batch."""
         keys = self.context.keys
         rows = self.read(old, self._old_types(columns))
-        gone = self.engine.without_matches(rows, self.read(new, self.narrow(columns, keys)), keys)
-        if marks_deleted(self.table.flow) and DELETED_AT in columns:
-            gone = gone.filter(nw.col(DELETED_AT).is_null())
-        return self.stage(gone, "gone")
+        return self.stage(self.engine.without_matches(rows, self.read(new, self.narrow(columns, keys)), keys), "absent")
+
+    def _repeated(self, old: Written, old_types: Columns) -> Written:
+        """Stage the keys that occur more than once in the table."""
+        keys = self.context.keys
+        counted = self.read(old, old_types).group_by(*keys).agg(nw.len().alias(_COUNT))
+        return self.stage(counted.filter(nw.col(_COUNT) > 1).select(*keys), "repeated")
+
+    def _gone(self, absent: Written, old_types: Columns) -> Written:
+        """Return the absent rows that the table does not mark as deleted yet, if it marks them."""
+        if not (marks_deleted(self.table.flow) and DELETED_AT in old_types):
+            return absent
+        return self.stage(self.read(absent, old_types).filter(nw.col(DELETED_AT).is_null()), "gone")
 
     def _marked(self, gone: Written, candidates: Sequence[DataFile], columns: Columns) -> tuple[WrittenFile, ...]:
         """Write the rows that are gone, marked."""
