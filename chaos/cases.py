@@ -1,12 +1,120 @@
-"""The cases: which flows run, and what is done to them."""
+"""What a case is made of: strategies, flows, and the troubles that a project is put to."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-Feed = Literal["new files", "one growing file", "changes", "whole picture"]
+Format = Literal["delta", "iceberg", "parquet", "csv", "jsonl"]
+FILES: tuple[Format, ...] = ("parquet", "csv", "jsonl")
+
+Feed = Literal[
+    "new rows", "late rows", "changes", "groups", "change data", "whole picture", "some partitions", "corrected tail",
+    "versions", "versions and deletes",
+]  # fmt: skip
 """How a source grows: see `chaos.feeds`."""
+
+LAG_SECONDS = 200
+"""How far behind the position reads start, where a feed has rows that come late."""
+_LAG = {"watermark_columns": ["changed_at"], "watermark_lag": f"{LAG_SECONDS}s"}
+_CHANGE_DATA = {**_LAG, "cdc": {"operation_column": "operation", "sequence_by": ["revision"]}}
+_HISTORY = {"scd2_effective_column": "changed_at"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategy:
+    """A way to load, as metadata declares it, and the feed that exercises it."""
+
+    name: str
+    load_type: str
+    feed: Feed
+    configure: Mapping[str, Any] = field(default_factory=dict)
+    """Of the destination."""
+    source: Mapping[str, Any] = field(default_factory=dict)
+    transform: Mapping[str, Any] = field(default_factory=dict)
+    keyed: bool = False
+    keeps: Literal["deleted rows", "versions"] | None = None
+    """What the table holds besides the rows that are current."""
+    reloads: bool = False
+    """Whether a load that died after its commit is made again, rightly: full loads cannot know it is the same one."""
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether it compares with the rows of the table, and replaces files of it."""
+        return self.keyed or "replace_by_watermark" in self.configure
+
+
+STRATEGIES = {
+    strategy.name: strategy
+    for strategy in (
+        Strategy(name="append", load_type="append", feed="new rows", source={"watermark_columns": ["changed_at"]}),
+        Strategy(name="append-late", load_type="append", feed="late rows", source=_LAG),
+        Strategy(name="overwrite", load_type="overwrite", feed="whole picture", reloads=True),
+        Strategy(
+            name="overwrite-partitions",
+            load_type="overwrite",
+            feed="some partitions",
+            configure={"write_options": {"partition_overwrite_mode": "dynamic"}},
+            reloads=True,
+        ),
+        Strategy(name="merge-upsert", load_type="merge_upsert", feed="changes", source=_LAG, keyed=True),
+        Strategy(name="merge-overwrite", load_type="merge_overwrite", feed="changes", source=_LAG, keyed=True),
+        Strategy(
+            name="merge-overwrite-groups",
+            load_type="merge_overwrite",
+            feed="groups",
+            source={"watermark_columns": ["changed_at"]},
+            transform={"deduplicate_columns": ["id", "region"]},
+            keyed=True,
+        ),
+        Strategy(name="merge-delete", load_type="merge_delete", feed="change data", source=_CHANGE_DATA, keyed=True),
+        Strategy(
+            name="merge-delete-soft",
+            load_type="merge_delete",
+            feed="change data",
+            source=_CHANGE_DATA,
+            configure={"delete_mode": "soft"},
+            keyed=True,
+            keeps="deleted rows",
+        ),
+        Strategy(name="snapshot", load_type="snapshot", feed="whole picture", keyed=True, reloads=True),
+        Strategy(
+            name="snapshot-soft",
+            load_type="snapshot",
+            feed="whole picture",
+            configure={"delete_mode": "soft"},
+            keyed=True,
+            keeps="deleted rows",
+            reloads=True,
+        ),
+        Strategy(
+            name="replace-by-watermark",
+            load_type="append",
+            feed="corrected tail",
+            source=_LAG,
+            configure={"replace_by_watermark": True},
+        ),
+        Strategy(
+            name="scd2",
+            load_type="scd2",
+            feed="versions",
+            source=_LAG,
+            configure=_HISTORY,
+            keyed=True,
+            keeps="versions",
+        ),
+        Strategy(
+            name="scd2-deletes",
+            load_type="scd2",
+            feed="versions and deletes",
+            source={**_LAG, "cdc": {"operation_column": "operation"}},
+            configure=_HISTORY,
+            keyed=True,
+            keeps="versions",
+        ),
+    )
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,9 +122,8 @@ class Flow:
     """One dataflow: how its source grows, and how it is loaded where."""
 
     name: str
-    feed: Feed
-    load_type: str
-    format: str = "delta"
+    strategy: Strategy
+    format: Format = "delta"
     partitioned: bool = False
     table: str = ""
     """Name of the destination; that of the flow when not given. Flows of one name write one table."""
@@ -26,7 +133,12 @@ class Flow:
 
     @property
     def destination(self) -> str:
-        return self.table or self.name
+        return self.table or self.name.replace("-", "_")
+
+    @property
+    def is_files(self) -> bool:
+        """Whether it writes plain files."""
+        return self.format in FILES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,89 +152,14 @@ class Case:
     flow_each: bool = False
     """Each racer runs one flow (`--flow`), racer i the i-th; else each runs the project."""
     stores: int = 1
-    """State stores; with two, racers do not see each other's leases, as on machines that share only the tables."""
+    """State stores; with several, racers do not see each other's leases, as on machines that share only the tables."""
     loses_state: bool = False
-    """Between runs the state store is deleted, or an older copy restored."""
+    """Between runs the state store is deleted, rebuilt from the tables, or an older copy restored."""
     watched: bool = False
     """A reader polls the tables all the while, and must see each increment entirely or not at all."""
-    rows: int = 60_000
-    """Rows of an increment."""
-
-
-def _solo(flow: Flow, *, watched: bool = False, rows: int = 60_000) -> Case:
-    return Case(name=flow.name, flows=(flow,), watched=watched, rows=rows)
-
-
-APPEND_DELTA = Flow(name="append-delta", feed="new files", load_type="append")
-APPEND_GROWING = Flow(name="append-growing-file", feed="one growing file", load_type="append")
-MERGE_DELTA = Flow(name="merge-delta", feed="changes", load_type="merge_upsert")
-MERGE_PARTITIONED = Flow(name="merge-delta-partitioned", feed="changes", load_type="merge_upsert", partitioned=True)
-OVERWRITE_DELTA = Flow(name="overwrite-delta", feed="whole picture", load_type="overwrite")
-APPEND_PARQUET = Flow(name="append-parquet", feed="new files", load_type="append", format="parquet")
-APPEND_CSV = Flow(name="append-csv", feed="one growing file", load_type="append", format="csv")
-APPEND_JSONL = Flow(name="append-jsonl", feed="new files", load_type="append", format="jsonl", partitioned=True)
-OVERWRITE_PARQUET = Flow(name="overwrite-parquet", feed="whole picture", load_type="overwrite", format="parquet")
-
-_FLOWS = (
-    APPEND_DELTA,
-    APPEND_GROWING,
-    MERGE_DELTA,
-    MERGE_PARTITIONED,
-    OVERWRITE_DELTA,
-    APPEND_PARQUET,
-    APPEND_CSV,
-    APPEND_JSONL,
-    OVERWRITE_PARQUET,
-)
-
-
-def _pair(name: str, feed: Feed, load_type: str, file_format: str = "delta") -> tuple[Flow, Flow]:
-    """Two flows into one table."""
-    first, second = (
-        Flow(
-            name=f"{name}-{shard}",
-            feed=feed,
-            load_type=load_type,
-            format=file_format,
-            table=name,
-            shard=shard,
-            shards=2,
-        )
-        for shard in (0, 1)
-    )
-    return first, second
-
-
-_ALL = (
-    _solo(APPEND_DELTA),
-    _solo(APPEND_GROWING),
-    _solo(MERGE_DELTA, watched=True),
-    _solo(MERGE_PARTITIONED, watched=True),
-    _solo(OVERWRITE_DELTA, watched=True),
-    _solo(APPEND_PARQUET),
-    _solo(APPEND_CSV),
-    _solo(APPEND_JSONL),
-    _solo(OVERWRITE_PARQUET),
-    Case(name="mixed", flows=_FLOWS, rows=20_000),
-    Case(name="state-lost", flows=_FLOWS, rows=20_000, loses_state=True),
-    Case(
-        name="race-one-flow",
-        flows=(APPEND_DELTA, MERGE_DELTA, APPEND_PARQUET, OVERWRITE_PARQUET),
-        racers=2,
-        rows=20_000,
-    ),
-    Case(name="race-apart", flows=(APPEND_DELTA, MERGE_DELTA, APPEND_PARQUET), racers=2, stores=2, rows=20_000),
-    Case(name="race-append-table", flows=_pair("orders", "new files", "append"), racers=2, flow_each=True),
-    Case(
-        name="race-merge-table",
-        flows=_pair("stock", "changes", "merge_upsert"),
-        racers=2,
-        flow_each=True,
-        watched=False,
-    ),
-    Case(name="race-parquet-folder", flows=_pair("events", "new files", "append", "parquet"), racers=2, flow_each=True),
-)
-
-CASES = {case.name: case for case in _ALL}
-SHORT = {"append-delta": 3, "merge-delta-partitioned": 3, "overwrite-parquet": 3, "mixed": 3, "race-one-flow": 3}
-"""Kills per case of the short form."""
+    sweeps: bool = False
+    """Whether every failpoint that its flow comes by must be met."""
+    rows: int = 2_400
+    """Rows of the first increment; later ones have about as many, or a third where they change rows."""
+    kills: int = 200
+    """In the full form: at random times, besides those at failpoints."""

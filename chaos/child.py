@@ -1,4 +1,4 @@
-"""What runs in a process of its own: `tidegate run`, and the reader that watches.
+"""What runs in a process of its own: `tidegate`, the reader that watches, and a foreign compaction.
 
 The fork server imports this module, and with it all that a run imports: so a run starts in milliseconds, and kills land
 in its work instead of its start-up. Nothing here starts a thread pool before the fork.
@@ -6,96 +6,67 @@ in its work instead of its start-up. Nothing here starts a thread pool before th
 
 from __future__ import annotations
 
-import json
+import gc
 import os
+import pkgutil
 import sys
-import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-import deltalake
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+import tidegate
+from chaos import foreign, reading
+from chaos.cases import Flow
+from chaos.failpoints import FAILPOINTS, arm
 
-from chaos.failpoints import arm
-
-HAS_CLI = find_spec("tidegate.cli") is not None and find_spec("tidegate.cli.run") is not None
-_IMPORTED_BY_A_RUN = (
-    "tidegate.destinations.delta",
-    "tidegate.destinations.files",
-    "tidegate.destinations.load_strategies.merge_upsert",
-    "tidegate.destinations.load_strategies.overwrite",
-    "tidegate.engines.polars",
-    "tidegate.metadata.file",
-    "tidegate.orchestration.driver",
-    "tidegate.platforms.local",
-    "tidegate.reporting.progress",
-    "tidegate.sources.files",
-    *(["tidegate.cli", "tidegate.cli.run"] if HAS_CLI else []),
+_FOREIGN = (
+    "narwhals._arrow.dataframe",
+    "narwhals._polars.dataframe",
+    "polars._utils.parquet",
+    "polars._utils.udfs",
+    "pyiceberg.catalog.sql",
+    "pyiceberg.io.pyarrow",
+    "rich.live",
+    "rich.table",
+    "sqlalchemy.dialects.sqlite",
 )
-for _name in _IMPORTED_BY_A_RUN:
-    if find_spec(_name) is not None:
-        import_module(_name)
+_OPTIONAL = frozenset({"tidegate.ccflow", "tidegate.demo", "tidegate.triggers", "tidegate.web"})
+"""Rooms that a run does not enter."""
 
 
-def run(metadata: str, flows: Sequence[str], events: str, failpoint: tuple[str, int] | None) -> None:
-    """Be `tidegate run METADATA [--flow NAME]...`, with stderr in a file; end with its exit code."""
+def _import_all() -> None:
+    """Import what a run may import: all of Tidegate but for what needs libraries that are not installed."""
+    for name in _FOREIGN:
+        import_module(name)
+    for module in pkgutil.walk_packages(tidegate.__path__, "tidegate."):
+        if not any(f"{module.name}.".startswith(f"{room}.") for room in _OPTIONAL):
+            with suppress(ModuleNotFoundError):
+                import_module(module.name)
+    gc.freeze()  # what all runs share stays shared
+
+
+_import_all()
+
+
+def command(arguments: Sequence[str], events: str, failpoint: tuple[str, int] | None) -> None:
+    """Be `tidegate ARGUMENTS`, with stderr in a file; end with its exit code."""
     with Path(events).open("wb") as file, Path(os.devnull).open("wb") as nothing:
         os.dup2(file.fileno(), 2)
         os.dup2(nothing.fileno(), 1)
     if failpoint is not None:
+        if FAILPOINTS[failpoint[0]].loses_race:
+            foreign.come_first()
         arm(*failpoint)
-    if HAS_CLI:
-        sys.argv = ["tidegate", *run_arguments(metadata, flows)]
-        sys.exit(import_module("tidegate.cli").main())
-    from tidegate import create_driver
-    from tidegate.reporting import progress_sink
-
-    with create_driver(metadata_provider=metadata, sinks=[progress_sink()]) as driver:
-        result = driver.run(names=list(flows) or None)
-    sys.exit(result.exit_code)
+    sys.argv = ["tidegate", *arguments]
+    sys.exit(import_module("tidegate.cli").main())
 
 
-def run_arguments(metadata: str, flows: Sequence[str]) -> list[str]:
-    """The command line of a run."""
-    return ["run", metadata, *(word for name in flows for word in ("--flow", name))]
+def watch(tables: Sequence[tuple[Path, Flow]], sightings: str) -> None:
+    """Poll tables until killed."""
+    reading.poll(tables, Path(sightings))
 
 
-def watch(tables: Sequence[str], sightings: str) -> None:
-    """Poll Delta tables until killed; write what each new version holds: rows and sum of revisions, or the failure."""
-    versions: dict[str, int] = {}
-    with Path(sightings).open("w", encoding="utf-8") as file:
-        while True:
-            for table in tables:
-                seen = _look(table, versions)
-                if seen is not None:
-                    file.write(json.dumps({"table": Path(table).name, **seen}) + "\n")
-                    file.flush()
-            time.sleep(0.003)
-
-
-def _look(table: str, versions: dict[str, int]) -> dict[str, Any] | None:
-    try:
-        if not deltalake.DeltaTable.is_deltatable(table):
-            return None
-        opened = deltalake.DeltaTable(table)
-        if versions.get(table) == opened.version():
-            return None
-        versions[table] = opened.version()
-        columns = [pq.read_table(path, columns=["revision"])["revision"] for path in active_files(opened, table)]
-        return {"rows": sum(map(len, columns)), "revisions": sum(pc.sum(column).as_py() for column in columns)}
-    except Exception as error:  # noqa: BLE001 - whatever it is, a reader has met it
-        return {"failure": repr(error)}
-
-
-def active_files(table: deltalake.DeltaTable, root: str) -> list[str]:
-    """The files of this version of the table."""
-    return [f"{root}/{row['path']}" for row in pa.table(table.get_add_actions()).to_pylist()]
-
-
-if __name__ == "__main__":
-    run(sys.argv[1], sys.argv[3:], sys.argv[2], None)
+def compact(tables: Sequence[tuple[Path, Flow]], failures: str) -> None:
+    """Compact tables again and again until killed."""
+    foreign.compact_until_killed(tables, Path(failures))

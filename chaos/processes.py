@@ -6,7 +6,6 @@ A *warm* run is forked from a server that has imported everything and done nothi
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import subprocess
 import sys
@@ -18,11 +17,12 @@ from pathlib import Path
 from typing import Protocol
 
 from chaos import child
+from chaos.cases import Flow
 from chaos.project import Project
 
 _FORKED = multiprocessing.get_context("forkserver")
 _FORKED.set_forkserver_preload(["chaos.child"])
-_LONGEST = 120.0
+_LONGEST = 300.0
 """Seconds after which a run counts as hung."""
 
 
@@ -95,26 +95,43 @@ def start(
     cold: bool = False,
 ) -> Run:
     """Start `tidegate run` on a project."""
-    metadata = str(project.metadata)
+    arguments = ["run", str(project.metadata), *(word for name in flows for word in ("--flow", name))]
     if cold:
-        return Run(process=_Command(_cold(metadata, flows, events)), events=events)
-    process = _FORKED.Process(target=child.run, args=(metadata, tuple(flows), str(events), failpoint))
+        script = Path(sys.executable).with_name("tidegate")
+        with events.open("wb") as file:
+            process = subprocess.Popen([str(script), *arguments], stdout=subprocess.DEVNULL, stderr=file)
+        return Run(process=_Command(process), events=events)
+    return _start(arguments, events, failpoint)
+
+
+def start_rebuild(project: Project, events: Path) -> Run:
+    """Start `tidegate state rebuild` on a project."""
+    return _start(["state", "rebuild", "--project", str(project.metadata)], events, None)
+
+
+def start_reader(tables: Sequence[tuple[Path, Flow]], sightings: Path) -> ForkServerProcess:
+    """Start the reader that polls tables until it is killed."""
+    return _start_daemon(child.watch, tables, sightings)
+
+
+def start_compaction(tables: Sequence[tuple[Path, Flow]], failures: Path) -> ForkServerProcess:
+    """Start a compaction of tables that goes on until it is killed."""
+    return _start_daemon(child.compact, tables, failures)
+
+
+def stop(process: ForkServerProcess) -> None:
+    """SIGKILL, and wait until the process is gone."""
+    process.kill()
+    process.join()
+
+
+def _start(arguments: Sequence[str], events: Path, failpoint: tuple[str, int] | None) -> Run:
+    process = _FORKED.Process(target=child.command, args=(tuple(arguments), str(events), failpoint))
     process.start()
     return Run(process=process, events=events)
 
 
-def start_reader(tables: Sequence[Path], sightings: Path) -> ForkServerProcess:
-    """Start the reader that polls tables until it is killed."""
-    reader = _FORKED.Process(target=child.watch, args=([str(table) for table in tables], str(sightings)), daemon=True)
-    reader.start()
-    return reader
-
-
-def _cold(metadata: str, flows: Sequence[str], events: Path) -> subprocess.Popen[bytes]:
-    if child.HAS_CLI:
-        script = Path(sys.executable).with_name("tidegate")
-        command = [str(script), *child.run_arguments(metadata, flows)]
-    else:
-        command = [sys.executable, "-m", "chaos.child", metadata, str(events), *flows]
-    with events.open("wb") as file:
-        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=file, cwd=os.getcwd())  # noqa: PTH109
+def _start_daemon(target: object, tables: Sequence[tuple[Path, Flow]], file: Path) -> ForkServerProcess:
+    process = _FORKED.Process(target=target, args=(list(tables), str(file)), daemon=True)  # type: ignore[arg-type]
+    process.start()
+    return process

@@ -15,7 +15,6 @@ from chaos.cases import Case, Flow
 from tidegate.models.base import derived_id
 from tidegate.state import FlowState, SQLiteStateStore
 
-_FORMATS = ("delta", "parquet", "csv", "jsonl")
 _FILES_A_LOAD = 4
 """Each load writes several files, so that a kill can land between them."""
 
@@ -54,26 +53,30 @@ class Project:
             store.close()
 
     def _declared(self) -> dict[str, Any]:
-        lake = [
-            {"name": f"lake_{name}", "format": name, "configure": {"base_path": str(self.lake)}} for name in _FORMATS
-        ]
+        formats = sorted({flow.format for flow in self.case.flows})
+        base = {"base_path": str(self.lake)}
+        lake = [{"name": f"lake_{name}", "format": name, "configure": base} for name in formats]
         source = {"name": "source", "format": "parquet", "configure": {"base_path": str(self.sources)}}
         return {"connections": [source, *lake], "dataflows": [self._dataflow(flow) for flow in self.case.flows]}
 
     def _dataflow(self, flow: Flow) -> dict[str, Any]:
-        watermark = {} if flow.feed == "whole picture" else {"watermark_columns": ["changed_at"]}
+        strategy = flow.strategy
+        write_options = {
+            "max_rows_per_file": max(self.case.rows // _FILES_A_LOAD, 100),
+            **strategy.configure.get("write_options", {}),
+        }
         destination: dict[str, Any] = {
             "connection_name": f"lake_{flow.format}",
             "table": flow.destination,
-            "load_type": flow.load_type,
-            "configure": {"write_options": {"max_rows_per_file": self.case.rows // _FILES_A_LOAD}},
+            "load_type": strategy.load_type,
+            "configure": {**strategy.configure, "write_options": write_options},
         }
-        if flow.load_type.startswith("merge"):
+        if strategy.keyed:
             destination["merge_keys"] = ["id"]
         if flow.partitioned:
             destination["partition_columns"] = ["region"]
-        source = {"connection_name": "source", "table": flow.name, **watermark}
-        return {"name": flow.name, "source": source, "destination": destination}
+        source = {"connection_name": "source", "table": flow.name, **strategy.source}
+        return {"name": flow.name, "source": source, "destination": destination, "transform": dict(strategy.transform)}
 
 
 def dataflow_id(flow: Flow) -> str:
@@ -82,7 +85,7 @@ def dataflow_id(flow: Flow) -> str:
 
 
 class StateTrouble:
-    """What can befall a state store between runs: deleted, or an older copy restored."""
+    """What can befall a state store between runs: deleted, or an older copy restored; and then rebuilt, or not."""
 
     def __init__(self, project: Project, copies: Path, chance: random.Random) -> None:
         self._file = project.state_file

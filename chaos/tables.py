@@ -3,50 +3,81 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import deltalake
 import polars as pl
+import pyarrow as pa
 
+from chaos import iceberg_tables
 from chaos.cases import Flow
-from chaos.child import active_files
-from chaos.feeds import BUSINESS
+from chaos.oracle import columns_of
 from chaos.project import dataflow_id
+from chaos.rows import BUSINESS, DELETED, VERSIONS
 
 _HIDDEN = "_tidegate"
+_KEPT = {
+    "deleted": pl.col("__deleted_at").is_not_null(),
+    "valid_from": pl.col("__valid_from"),
+    "valid_to": pl.col("__valid_to"),
+    "is_current": pl.col("__is_current"),
+}
+"""Where Tidegate keeps what the oracle names."""
 
 
 def read_rows(path: Path, flow: Flow) -> pl.DataFrame:
-    """Return the business rows as an ordinary reader of the format finds them, sorted."""
-    files = visible_files(path, flow)
-    if not files:
-        return pl.DataFrame(schema=BUSINESS)
-    frames = [_read_file(file, path, flow.format) for file in files]
-    return pl.concat(frames).sort("id", "revision", "changed_at")
+    """Return the rows as an ordinary reader of the format finds them: what is compared of them."""
+    nothing = pl.DataFrame(schema=columns_of(flow))
+    return pl.concat([nothing, *(read_file(file, path, flow) for file in visible_files(path, flow))])
 
 
 def visible_files(path: Path, flow: Flow) -> list[Path]:
     """Return the files that readers of the table open."""
-    if flow.format == "delta":
-        return [Path(file) for file in active_files(deltalake.DeltaTable(path), str(path))]
-    found = path.rglob(f"*.{flow.format}")
-    return sorted(file for file in found if _HIDDEN not in file.relative_to(path).parts)
+    match flow.format:
+        case "delta":
+            return [Path(file) for file in delta_files(deltalake.DeltaTable(path), path)]
+        case "iceberg":
+            return [Path(file) for file in iceberg_tables.data_files(path)]
+        case _:
+            return files_in(path, flow.format)
 
 
-def _read_file(file: Path, root: Path, file_format: str) -> pl.DataFrame:
-    match file_format:
+def files_in(path: Path, suffix: str) -> list[Path]:
+    """Return the files that a reader of the folder opens."""
+    found: list[Path] = []
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if name != _HIDDEN)
+        found += (Path(folder, name) for name in sorted(names) if name.endswith(f".{suffix}"))
+    return found
+
+
+def delta_files(table: deltalake.DeltaTable, root: Path) -> list[str]:
+    """Return the files of this version of the table."""
+    return [f"{root}/{row['path']}" for row in pa.table(table.get_add_actions()).to_pylist()]
+
+
+def read_file(file: Path, root: Path, flow: Flow) -> pl.DataFrame:
+    """Return the rows of one file of the table below `root`."""
+    columns = columns_of(flow)
+    match flow.format:
         case "csv":
             rows = pl.read_csv(file, infer_schema=False)
         case "jsonl":
             rows = pl.read_ndjson(file, infer_schema_length=None)
         case _:
             rows = pl.read_parquet(file, hive_partitioning=False)
-    folders = dict(part.split("=", 1) for part in file.relative_to(root).parts[:-1])
-    rows = rows.with_columns(pl.lit(value).alias(column) for column, value in folders.items())
-    return rows.select(_as(column, rows.schema[column], dtype) for column, dtype in BUSINESS.items())
+    if flow.format != "iceberg":
+        folders = dict(part.split("=", 1) for part in file.relative_to(root).parts[:-1])
+        rows = rows.with_columns(pl.lit(value).alias(column) for column, value in folders.items())
+    kept = [_KEPT[column].alias(column) for column in columns if column in {**DELETED, **VERSIONS}]
+    return rows.select(
+        *(_as(column, rows.schema[column], dtype) for column, dtype in BUSINESS.items()),
+        *(expression.cast(columns[expression.meta.output_name()]) for expression in kept),
+    )
 
 
 def _as(column: str, found: pl.DataType, wanted: Any) -> pl.Expr:
@@ -59,6 +90,8 @@ def sequence_of(path: Path, flow: Flow) -> int:
     """Return the sequence number of the flow's last commit, as the destination itself has it."""
     if flow.format == "delta":
         return deltalake.DeltaTable(path).transaction_version(dataflow_id(flow)) or 0
+    if flow.format == "iceberg":
+        return iceberg_tables.sequence_of(path, dataflow_id(flow))
     records = sorted((path / _HIDDEN / "log").glob("*.json"))
     flows = json.loads(records[-1].read_bytes())["flows"] if records else {}
     return int(flows.get(dataflow_id(flow), {"sequence": 0})["sequence"])
@@ -66,20 +99,31 @@ def sequence_of(path: Path, flow: Flow) -> int:
 
 def faults(path: Path, flow: Flow) -> Iterator[str]:
     """Yield what is wrong with the destination, whatever rows it holds."""
-    yield from _delta_faults(path) if flow.format == "delta" else _folder_faults(path, flow)
+    match flow.format:
+        case "delta":
+            yield from _delta_faults(path)
+        case "iceberg":
+            yield from iceberg_tables.faults(path)
+        case _:
+            yield from _folder_faults(path, flow)
 
 
 def _delta_faults(path: Path) -> Iterator[str]:
     table = deltalake.DeltaTable(path)
-    active = active_files(table, str(path))
+    yield from faults_of_files(delta_files(table, path))
+    added = Counter(
+        action["add"]["path"]
+        for version in range(table.version() + 1)
+        for action in _actions(path / "_delta_log" / f"{version:020d}.json")
+        if "add" in action
+    )
+    yield from (f"added by two commits: {file}" for file, times in added.items() if times > 1)
+
+
+def faults_of_files(active: Sequence[str]) -> Iterator[str]:
+    """Yield what is wrong with the list of a table's files."""
     yield from (f"active twice: {file}" for file, times in Counter(active).items() if times > 1)
     yield from (f"active, but absent: {file}" for file in active if not Path(file).exists())
-    added: Counter[str] = Counter()
-    for version in range(table.version() + 1):
-        entry = path / "_delta_log" / f"{version:020d}.json"
-        actions = [json.loads(line) for line in entry.read_text(encoding="utf-8").splitlines()]
-        added.update(action["add"]["path"] for action in actions if "add" in action)
-    yield from (f"added by two commits: {file}" for file, times in added.items() if times > 1)
 
 
 def _folder_faults(path: Path, flow: Flow) -> Iterator[str]:
@@ -89,7 +133,8 @@ def _folder_faults(path: Path, flow: Flow) -> Iterator[str]:
         record = json.loads(file.read_bytes())
         if record["version"] != number:
             yield f"record {file.name} says version {record['version']}"
-        expected = set(record["added"]) if record["replaces_all"] else expected | set(record["added"])
+        kept = set() if record["replaces_all"] else expected - set(record["removed"])
+        expected = kept | set(record["added"])
     visible = {str(file.relative_to(path)) for file in visible_files(path, flow)}
     yield from (f"visible, but in no load: {name}" for name in sorted(visible - expected))
     yield from (f"committed, but absent: {name}" for name in sorted(expected - visible))
@@ -97,15 +142,17 @@ def _folder_faults(path: Path, flow: Flow) -> Iterator[str]:
 
 def litter(path: Path, flow: Flow) -> int:
     """Count files that no reader sees and no load needs: what killed processes left behind."""
-    if flow.format == "delta":
-        known = {Path(file).name for file in _ever_added(path)}
-        return sum(file.name not in known for file in path.rglob("*.parquet"))
-    staged = path / _HIDDEN / "staged"
-    return sum(file.is_file() for file in staged.rglob("*"))
+    match flow.format:
+        case "delta":
+            log = (path / "_delta_log").glob("*.json")
+            known = {action["add"]["path"] for entry in log for action in _actions(entry) if "add" in action}
+            names = {Path(file).name for file in known}
+            return sum(file.name not in names for file in path.rglob("*.parquet"))
+        case "iceberg":
+            return iceberg_tables.litter(path)
+        case _:
+            return sum(file.is_file() for file in (path / _HIDDEN / "staged").rglob("*"))
 
 
-def _ever_added(path: Path) -> Iterator[str]:
-    for entry in (path / "_delta_log").glob("*.json"):
-        for line in entry.read_text(encoding="utf-8").splitlines():
-            if line.startswith('{"add"'):
-                yield json.loads(line)["add"]["path"]
+def _actions(entry: Path) -> Iterator[dict[str, Any]]:
+    yield from (json.loads(line) for line in entry.read_text(encoding="utf-8").splitlines())
