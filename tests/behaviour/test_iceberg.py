@@ -205,16 +205,15 @@ class TestReaders:
             assert sorted(table.scan(condition).to_arrow()["id"].to_pylist()) == expected, condition
 
     def test_partitions_of_all_types(self, project: Project) -> None:
-        """Partition values are in the metadata in the columns' own types."""
+        """Partition values are in the metadata in the columns' own types; floats are refused elsewhere."""
         columns = {
             "id": [1, 2],
             "a": [True, None],
             "b": [Decimal("1.50"), None],
             "c": [date(2024, 2, 29), None],
             "d": [datetime(2024, 2, 29, 12, 0, 0, 5, tzinfo=UTC), None],
-            "e": [1.5, None],
             "straße_1": ["x", None],
-            "f": [time(1, 2, 3), None],
+            "e": [time(1, 2, 3), None],
         }
         project.parquet("events.parquet", pl.DataFrame(columns))
         partitions = [name for name in columns if name != "id"]
