@@ -39,7 +39,8 @@ class TestChanges:
         project.csv("events/a.csv", "id,at,op,v", "1,1,I,a", "2,1,I,b", "3,1,I,c")
         project.load(flow)
         project.csv("events/b.csv", "id,at,op,v", "1,2,D,", "2,2,U,bb", "4,2,I,d")
-        assert project.load(flow).rows_updated == 2
+        report = project.load(flow)
+        assert (report.rows_updated, report.rows_deleted) == (1, 1)
         assert living(project, flow, "id", "v") == [(2, "bb"), (3, "c"), (4, "d")]
 
     def test_the_last_change_of_a_key_in_a_batch_wins(self, project: Project, mode: str) -> None:

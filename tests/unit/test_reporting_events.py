@@ -245,6 +245,7 @@ class TestJsonLines:
             "rows_in": int,
             "rows_out": None,
             "rows_updated": None,
+            "rows_deleted": None,
             "files_read": None,
             "files_skipped": None,
             "bytes_written": None,

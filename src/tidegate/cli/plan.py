@@ -29,6 +29,8 @@ _WORDS = {
     "convert types": "convert",
     "add columns": "add",
     "add system columns": "add",
+    "add SCD2 columns": "add",
+    "mark deletes": "deletes",
     "add partition columns": "add",
     "column names": "names",
     "deduplicate": "dedupe",

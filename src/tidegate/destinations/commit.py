@@ -125,6 +125,7 @@ class Change:
     partition_by: tuple[str, ...] = ()
     replaces_all: bool = False
     rows_updated: int | None = None
+    rows_deleted: int | None = None
 
 
 class BaseTable(ABC):

@@ -142,6 +142,8 @@ def _recovered(known: FlowState, table: BaseTable, snapshot: Snapshot, source: s
     if committed == known.sequence:
         return known
     if committed < known.sequence:
+        if snapshot.version is None:
+            raise _behind(table, known, f"does not exist, but the state store knows {known.sequence} loads into it")
         loads = f"{committed or 'no'} load{'s' if committed > 1 else ''} of this dataflow"
         raise _behind(
             table, known, f"knows {loads}, the state store {known.sequence}: it was replaced or restored since"
@@ -171,7 +173,7 @@ def _recovered(known: FlowState, table: BaseTable, snapshot: Snapshot, source: s
 def _behind(table: BaseTable, known: FlowState, what: str) -> WatermarkError:
     hint = (
         f"`tidegate state rebuild --flow {known.name}` takes the destination's word, and rows load again from there; "
-        "a destination of another environment needs a profile of its own"
+        "a destination of another environment needs a profile of its own, one that was given another name its old rows"
     )
     return WatermarkError(f"the destination {table.place} {what}", code="TG506", where=table.place, hint=hint)
 

@@ -63,6 +63,7 @@ class Outcome:
     rows_in: int = 0
     rows_out: int = 0
     rows_updated: int | None = None
+    rows_deleted: int | None = None
     files_read: int | None = None
     files_skipped: int | None = None
     bytes_written: int = 0
@@ -292,7 +293,10 @@ class _Load:
                 guard=self._refuse_without_lease,
             )
         self._evolution.finish(change)
-        self.outcome.rows_updated = change.rows_updated
+        self.outcome.rows_updated, self.outcome.rows_deleted = change.rows_updated, change.rows_deleted
+        if change.rows_deleted:
+            rows = "1 row is" if change.rows_deleted == 1 else f"{change.rows_deleted:,} rows are"
+            self._note(f"{rows} gone at the source")
         return version
 
     def _refuse_without_lease(self) -> None:
@@ -307,6 +311,7 @@ def rendered(outcome: Outcome) -> Mapping[str, Any]:
         "rows_in": outcome.rows_in,
         "rows_out": outcome.rows_out,
         "rows_updated": outcome.rows_updated,
+        "rows_deleted": outcome.rows_deleted,
         "files_read": outcome.files_read,
         "files_skipped": outcome.files_skipped,
         "bytes_written": outcome.bytes_written,

@@ -53,8 +53,9 @@ class UnitReport:
         destination: What was written, as text.
         detail: A remark in a few words: `nothing new`, `lease held by worker-3`.
         rows_in: Rows read from the source.
-        rows_out: Rows written to the destination.
-        rows_updated: Of these, rows that replaced one that was there before.
+        rows_out: Rows that came to the destination; merges, mirrors and histories may find that some change nothing.
+        rows_updated: Rows of the table that were replaced, or given other values.
+        rows_deleted: Rows of the table that are gone at the source, and were removed or marked.
         sequence: The number of the commit; None when nothing was committed.
         position_before: The position that the load started from, rendered: `updated_at=2013-02-28 23:00`.
         position_after: The position that it committed.
@@ -76,6 +77,7 @@ class UnitReport:
     rows_in: int | None = None
     rows_out: int | None = None
     rows_updated: int | None = None
+    rows_deleted: int | None = None
     files_read: int | None = None
     files_skipped: int | None = None
     bytes_written: int | None = None

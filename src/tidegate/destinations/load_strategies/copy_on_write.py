@@ -47,7 +47,9 @@ class Replacement:
     come: tuple[WrittenFile, ...]
     """The rows that come, written as files of the table."""
     updated: int | None = None
-    """Rows of the table that were given other values; None for all that go."""
+    """Rows of the table that were replaced or given other values; None for all that go."""
+    deleted: int = 0
+    """Rows of the table that are gone at the source, and so are removed or marked."""
     rows_at_once: int | None = None
     """About how many rows are rewritten together; None for at least as many as the batch has."""
 
@@ -95,7 +97,9 @@ class CopyOnWrite(LoadStrategy):
         found = self.replacement(candidates, columns)
         kept = self._rewritten(found, columns)
         updated = _rows(found.touched) - _rows(kept) if found.updated is None else found.updated
-        return self._change((*found.come, *kept), removed=tuple(found.touched), rows_updated=updated)
+        return self._change(
+            (*found.come, *kept), removed=tuple(found.touched), rows_updated=updated, rows_deleted=found.deleted
+        )
 
     def _change(self, added: tuple[WrittenFile, ...], *, rows_updated: int = 0, **about: Any) -> Change:
         columns = self.written_columns()
@@ -159,6 +163,8 @@ class CopyOnWrite(LoadStrategy):
         identity: Columns,
         candidates: Sequence[DataFile],
         come: tuple[WrittenFile, ...],
+        *,
+        deleted: int = 0,
     ) -> Replacement:
         """Return the replacement in which these rows of the table go, and those of these files come.
 
@@ -167,12 +173,14 @@ class CopyOnWrite(LoadStrategy):
             identity: Columns that tell a row that goes from all others.
             candidates: The files that they come from.
             come: The files of the rows that come.
+            deleted: How many of the rows that go are gone at the source.
         """
         return Replacement(
             touched=self.files_of(gone, candidates),
             keep=lambda rows, _: self.engine.without_matches(rows, self.read(gone, identity), list(identity)),
             come=come,
-            updated=gone.rows,
+            updated=gone.rows - deleted,
+            deleted=deleted,
         )
 
     def files_of(self, rows: Written, files: Sequence[DataFile]) -> list[DataFile]:

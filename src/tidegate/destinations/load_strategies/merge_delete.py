@@ -37,9 +37,12 @@ class MergeDelete(MergeUpsert):
         changes = self.read(accepted, {**columns, IS_DELETE: self.columns[IS_DELETE]})
         upserts = changes.filter(~nw.col(IS_DELETE)).drop(IS_DELETE)
         come = self.replaced_or_added(upserts, old, columns) if accepted.rows else ()
+        deletes = self.stage(changes.filter(nw.col(IS_DELETE)), "deletes")
         if marks_deleted(self.table.flow):
-            come += self._marked(self.stage(changes.filter(nw.col(IS_DELETE)), "deletes"), candidates, columns)
-        return self.replacing(old, self.narrow(columns, self.context.keys), candidates, come)
+            come += self._marked(deletes, candidates, columns)
+        keys = self.narrow(columns, self.context.keys)
+        deleted = self.engine.matches(self.read(old, keys), self.read(deletes, keys), self.context.keys)
+        return self.replacing(old, keys, candidates, come, deleted=self.stage(deleted, "gone").rows)
 
     def _marked(self, deletes: Written, candidates: Sequence[DataFile], columns: Columns) -> tuple[WrittenFile, ...]:
         """Write the deleted rows with the values that they had, or for keys that are new what their change says."""

@@ -29,7 +29,8 @@ class ReplaceByWatermark(CopyOnWrite):
     @classmethod
     def describe(cls, flow: DataFlow) -> str:
         """Name the watermark."""
-        return f"replace the rows from the position in {', '.join(flow.source.watermark_columns)} on"
+        lag = f" less {flow.source.watermark_lag}" if flow.source.watermark_lag else ""
+        return f"replace the rows from the position in {', '.join(flow.source.watermark_columns)}{lag} on"
 
     def examine_batch(self) -> None:
         """Refuse keys that occur twice, where there are keys."""

@@ -72,7 +72,7 @@ class SnapshotMirror(MergeUpsert):
         come = self.replaced_or_added(batch, leaving, columns) if differing.rows else ()
         if marks_deleted(self.table.flow) and gone.rows:
             come += self._marked(gone, candidates, columns)
-        return self.replacing(leaving, key_types, candidates, come)
+        return self.replacing(leaving, key_types, candidates, come, deleted=gone.rows)
 
     def _compared(self, candidates: Sequence[DataFile], columns: Columns) -> tuple[Written, Written]:
         """Stage keys and a hash of the content: of the table's rows, with what they hand on, and of the batch's."""
