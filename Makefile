@@ -57,7 +57,7 @@ $(VENV)/.ready-user: $(UV) uv.lock pyproject.toml
 # What a developer needs: every tool, and the extras that tests use.
 $(VENV)/.ready-developer: $(UV) uv.lock pyproject.toml
 	$(call say,installing Tidegate with the tools of a developer)
-	@$(BIN)/uv sync --quiet --frozen --extra duckdb --extra iceberg
+	@$(BIN)/uv sync --quiet --frozen --extra duckdb --extra iceberg --extra postgres --extra openlineage
 	@touch $@ $(VENV)/.ready-user
 
 # ---- the targets ----
@@ -67,6 +67,7 @@ demo: $(VENV)/.ready-user ## load the sample project, and show what Tidegate doe
 	@$(BIN)/tidegate demo
 
 test: $(VENV)/.ready-developer ## run every test and doctest, in parallel (ARGS="-k name" to choose)
+	@tools/install_services.sh || true # a test that needs a server says why it has none
 	$(call say,pytest)
 	@$(BIN)/python -m pytest -n auto --doctest-modules src $(wildcard tests) $(ARGS)
 

@@ -14,7 +14,8 @@
     ├── DestinationError        writing failed
     │   └── CommitConflictError   another commit came first                          (transient)
     ├── WatermarkError          positions and state
-    │   └── LeaseHeldError        another process runs the flow                      (transient)
+    │   ├── LeaseHeldError        another process runs the flow                      (transient)
+    │   └── StateUnavailableError the state store's server did not answer            (transient)
     ├── PipelineError           a step failed after others finished: carries `partial_result`
     └── DataFlowError           one dataflow failed: carries `dataflow_id` and `stage`
 
@@ -146,6 +147,13 @@ class LeaseHeldError(WatermarkError):
     """Another process holds the lease of the flow."""
 
     default_code = "TG502"
+    transient = True
+
+
+class StateUnavailableError(WatermarkError):
+    """The server of the state store did not answer, or broke the connection; it may answer the next time."""
+
+    default_code = "TG501"
     transient = True
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,7 @@ class TestStateIsDamaged:
         project.csv("events.csv", "id", "1")
         flow, other = project.flow(), project.flow("other", source="events")
         project.load(flow)
-        with project.store()._writing() as connection:
+        with closing(sqlite3.connect(project.state_path)) as connection, connection:
             connection.execute("UPDATE flows SET position = '{}'")
         result = project.run(flow, other)
         assert [unit.status for unit in result.units] == ["failed", "succeeded"]
@@ -314,8 +315,8 @@ class TestOneProcess:
         """A lease that was taken over fences its old owner: its write of the state is refused."""
         store, other = project.store(), project.store()
         lease = store.acquire("flow")
-        with store._writing() as connection:
-            connection.execute("UPDATE leases SET expires_at = '2000-01-01'")
+        with closing(sqlite3.connect(store.path)) as connection, connection:
+            connection.execute("UPDATE leases SET expires_at = '2000-01-01T00:00:00+00:00'")
         taken = other.acquire("flow")
         assert taken.epoch == lease.epoch + 1
         assert (store.holds(lease), other.holds(taken)) == (False, True)

@@ -53,7 +53,7 @@ Tidegate = Callable[..., Answer]
 
 @pytest.fixture(autouse=True)
 def _plain(monkeypatch):
-    for name in ("TIDEGATE_PROFILE", "TIDEGATE_DEBUG", "COLUMNS", "NO_COLOR"):
+    for name in ("TIDEGATE_PROFILE", "TIDEGATE_STATE", "TIDEGATE_DEBUG", "COLUMNS", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
 
 

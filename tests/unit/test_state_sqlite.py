@@ -1,172 +1,123 @@
-"""The state store in SQLite: states, leases, and what happens when the file is not one."""
+"""The state store's file: one that is none, one of another version, one of the first version."""
 
 from __future__ import annotations
 
-import json
-import multiprocessing
-import os
 import sqlite3
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tidegate.errors import LeaseHeldError, WatermarkError
-from tidegate.state import FlowState, Position, SQLiteStateStore
-from tidegate.state.lease import Heartbeat, is_dead, new_owner
+from tests.unit.test_state_store import at_once
+from tidegate.errors import WatermarkError
+from tidegate.state import FlowState, Position, SQLiteStateStore, UnitRecord
+from tidegate.state.lease import new_owner
+from tidegate.state.repair import damage_of
+
+FIRST_FORMAT = """
+CREATE TABLE IF NOT EXISTS flows (
+    dataflow_id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    position TEXT NOT NULL,
+    version INTEGER,
+    origin TEXT NOT NULL,
+    run_id TEXT,
+    updated_at TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS leases (
+    dataflow_id TEXT PRIMARY KEY,
+    owner TEXT,
+    epoch INTEGER NOT NULL,
+    expires_at TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS units (
+    id INTEGER PRIMARY KEY,
+    run_id TEXT NOT NULL,
+    dataflow_id TEXT NOT NULL,
+    report TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS units_by_flow ON units (dataflow_id, id);
+"""
+"""What Tidegate 0.1 wrote."""
+POSITION = (
+    '{"watermark":{"id":7},"seen_rows":{"columns":[],"generations":[],"since":{}},'
+    '"seen_files":"","cursor_columns":[],"columns":{"id":"bigint"}}'
+)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SQLiteStateStore]:
-    """A store in a folder that does not exist yet."""
-    opened = SQLiteStateStore(tmp_path / "deep" / "state.db")
-    yield opened
-    opened.close()
+def first_format(tmp_path: Path) -> Path:
+    """A file of the first format, in use: a position, a lease that is held, one that is not, and reports."""
+    path = tmp_path / "state.db"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(FIRST_FORMAT)
+        row = ("flow", "Flow", 3, POSITION, 12, "commit", "r", "2026-01-02T03:04:05+00:00")
+        connection.execute("INSERT INTO flows VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        held = ("flow", new_owner(), 5, "2999-01-01T00:00:00+00:00")
+        connection.executemany("INSERT INTO leases VALUES (?, ?, ?, ?)", [held, ("b", None, 8, held[3])])
+        reports = [("r", "flow", '{"n":1}'), ("r", "b", '{"n":2}'), ("s", "flow", '{"n":3}')]
+        connection.executemany("INSERT INTO units (run_id, dataflow_id, report) VALUES (?, ?, ?)", reports)
+        connection.execute("PRAGMA user_version = 1")
+    return path
 
 
-def another(store: SQLiteStateStore) -> SQLiteStateStore:
-    """Open the same file a second time, as another process would."""
-    return SQLiteStateStore(store.path)
+class TestFirstFormat:
+    def test_it_is_brought_up_to_date_where_it_is(self, first_format: Path) -> None:
+        """Positions, leases with their epochs, and reports stay; the ledger begins."""
+        with closing(SQLiteStateStore(first_format)) as store:
+            state = store.read("flow")
+            assert state is not None
+            assert (state.sequence, state.position.watermark, state.version) == (3, {"id": 7}, 12)
+            assert store.last_reports() == {"flow": {"n": 3}, "b": {"n": 2}}
+            assert store.reports("r") == [{"n": 1}, {"n": 2}]
+            assert len(store.live_owners("")) == 1
+            with pytest.raises(WatermarkError) as raised:
+                store.acquire("flow")
+            assert raised.value.code == "TG502"
+            assert store.acquire("b").epoch == 9
+            store.mark(UnitRecord(key="u", scope="s", status="written"))
+            assert store.should_skip("u")
+        with closing(sqlite3.connect(first_format)) as connection:
+            assert connection.execute("PRAGMA user_version").fetchone() == (2,)
 
+    def test_it_has_then_what_a_new_file_has(self, first_format: Path, tmp_path: Path) -> None:
+        """Tables, columns and indices."""
+        new = SQLiteStateStore(tmp_path / "new.db")
+        new.acquire("flow")
+        old = SQLiteStateStore(first_format)
+        old.states()
+        shapes = []
+        for store in (new, old):
+            with closing(sqlite3.connect(store.path)) as connection:
+                columns = (
+                    "SELECT m.type, m.name, p.name, p.type, p.pk FROM sqlite_master m, pragma_table_xinfo(m.name) p"
+                    " UNION ALL SELECT m.type, m.name, p.name, '', p.seqno"
+                    " FROM sqlite_master m, pragma_index_xinfo(m.name) p ORDER BY 1, 2, 3"
+                )
+                shapes.append(connection.execute(columns).fetchall())
+            store.close()
+        assert shapes[0] == shapes[1]
 
-class TestStates:
-    def test_a_flow_that_never_loaded_has_none(self, store: SQLiteStateStore) -> None:
-        """No state is not an empty state."""
-        assert store.read("flow") is None
-        assert list(store.states()) == []
+    def test_many_open_it_at_once(self, first_format: Path) -> None:
+        """It is brought up to date once."""
 
-    def test_a_state_comes_back(self, store: SQLiteStateStore) -> None:
-        """All fields, from another connection too."""
-        lease = store.acquire("flow")
-        state = FlowState(
-            dataflow_id="flow",
-            name="Flow ü",
-            sequence=7,
-            position=Position(watermark={"a": 1}),
-            origin="read",
-            run_id="r",
-        )
-        store.write(lease, state)
-        other = another(store)
-        found = other.read("flow")
-        other.close()
-        assert found is not None
-        assert found.updated_at is not None
-        assert found.updated_at.utcoffset() is not None
-        assert FlowState(**{name: getattr(found, name) for name in state.__slots__} | {"updated_at": None}) == state
+        def use(_: int) -> int:
+            with closing(SQLiteStateStore(first_format)) as store:
+                return len(store.states())
 
-    def test_reports_of_units(self, store: SQLiteStateStore) -> None:
-        """The newest report of each flow is kept, and the lease ends with it."""
-        for number in range(3):
-            lease = store.acquire("flow")
-            store.finish(lease, {"run_id": str(number), "dataflow_id": "flow", "n": number})
-            assert not store.holds(lease)
-        assert store.last_reports() == {"flow": {"run_id": "2", "dataflow_id": "flow", "n": 2}}
+        assert at_once(6, use) == [1] * 6
 
-
-class TestLeases:
-    def test_one_at_a_time(self, store: SQLiteStateStore) -> None:
-        """A second owner is told who holds the lease, and that it may try again."""
-        other = another(store)
-        lease = store.acquire("flow")
-        with pytest.raises(LeaseHeldError, match=f"process {os.getpid()} on ") as raised:
-            other.acquire("flow")
-        assert (raised.value.code, raised.value.transient) == ("TG502", True)
-        store.release(lease)
-        assert other.acquire("flow").epoch == lease.epoch + 1
-        other.close()
-
-    def test_flows_do_not_hinder_each_other(self, store: SQLiteStateStore) -> None:
-        """A lease is for one flow."""
-        assert {store.acquire(name).dataflow_id for name in ("a", "b")} == {"a", "b"}
-
-    def test_an_old_owner_is_fenced(self, store: SQLiteStateStore) -> None:
-        """Once taken over, neither release nor renewal nor a write of the old owner has any effect."""
-        short = SQLiteStateStore(store.path, lease_seconds=0)
-        lease = short.acquire("flow")
-        taken = store.acquire("flow")
-        short.release(lease)
-        short.renew([lease])
-        assert (short.holds(lease), store.holds(taken)) == (False, True)
-        with pytest.raises(WatermarkError) as raised:
-            short.write(lease, FlowState(dataflow_id="flow", name="flow"))
-        assert raised.value.code == "TG503"
-        assert store.read("flow") is None
-        short.close()
-
-    def test_a_dead_owner_loses_it_at_once(self, store: SQLiteStateStore) -> None:
-        """A process that is gone does not make others wait for its lease to end."""
-        imports = "import pathlib, sys; from tidegate.state import SQLiteStateStore as Store"
-        script = f"{imports}; Store(pathlib.Path(sys.argv[1])).acquire('flow')"
-        subprocess.run([sys.executable, "-c", script, str(store.path)], check=True)
-        assert store.acquire("flow").epoch == 2
-
-    def test_a_reused_process_id_is_not_the_owner(self) -> None:
-        """The same number with another start is another process."""
-        owner = json.loads(new_owner())
-        assert not is_dead(json.dumps(owner))
-        if owner["machine"] is None:
-            pytest.skip("this system does not tell boots and process starts apart")
-        assert is_dead(json.dumps({**owner, "started": "1"}))
-        assert not is_dead(json.dumps({**owner, "machine": "another"}))
-        assert not is_dead("not JSON")
-
-    def test_threads_race_for_it(self, store: SQLiteStateStore) -> None:
-        """Of many threads that ask at once, one gets it."""
-        barrier, results = threading.Barrier(8), []
-
-        def ask() -> None:
-            barrier.wait()
-            try:
-                results.append(store.acquire("flow"))
-            except LeaseHeldError:
-                results.append(None)
-
-        threads = [threading.Thread(target=ask) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert sum(result is not None for result in results) == 1
-
-    def test_processes_race_to_create_the_store(self, tmp_path: Path) -> None:
-        """Of processes that open a new store at once, each works, and one gets the lease."""
-        context = multiprocessing.get_context("spawn")
-        with context.Pool(3) as pool:
-            found = pool.map(_try, [str(tmp_path / "new" / "state.db")] * 3)
-        assert sorted(found) == ["TG502", "TG502", "held"]
-
-    def test_a_heartbeat_keeps_it(self, store: SQLiteStateStore) -> None:
-        """A lease is prolonged from the background until it is let go."""
-        lease = store.acquire("flow")
-        renewed = threading.Event()
-
-        class Watched:
-            def renew(self, leases: Any) -> None:
-                store.renew(leases)
-                renewed.set()
-
-        heartbeat = Heartbeat(Watched(), seconds=0.001)  # type: ignore[arg-type]
-        heartbeat.add(lease)
-        assert renewed.wait(30)
-        heartbeat.remove(lease)
-        heartbeat.close()
-        with store._reading() as connection:
-            (expires_at,) = connection.execute("SELECT expires_at FROM leases").fetchone()
-        assert expires_at > lease.expires_at.isoformat()
-
-
-def _try(path: str) -> str:
-    store = SQLiteStateStore(Path(path))
-    try:
-        store.acquire("flow")
-    except WatermarkError as error:
-        return error.code
-    return "held"
+    def test_it_stays_as_it_was_when_that_fails(self, first_format: Path) -> None:
+        """One transaction: a file is of one format or of the other."""
+        with closing(sqlite3.connect(first_format)) as connection, connection:
+            connection.execute("CREATE TABLE runs (another)")  # in the way
+        with closing(SQLiteStateStore(first_format)) as store, pytest.raises(WatermarkError, match="runs"):
+            store.acquire("b")
+        with closing(sqlite3.connect(first_format)) as connection:
+            assert connection.execute("SELECT count(*) FROM units").fetchone() == (3,)
+            assert connection.execute("PRAGMA user_version").fetchone() == (1,)
 
 
 class TestDamage:
@@ -197,23 +148,33 @@ class TestDamage:
             store.read("x")
         assert raised.value.code == "TG501"
 
-    def test_a_newer_format_is_refused(self, store: SQLiteStateStore) -> None:
+    def test_a_newer_format_is_refused(self, tmp_path: Path) -> None:
         """A store of a newer version is left alone."""
-        store.acquire("flow")
-        store.close()
-        connection = sqlite3.connect(store.path)
-        connection.execute("PRAGMA user_version = 99")
-        connection.close()
-        with pytest.raises(WatermarkError) as raised:
-            another(store).states()
+        with closing(SQLiteStateStore(tmp_path / "state.db")) as store:
+            store.acquire("flow")
+        with closing(sqlite3.connect(store.path)) as connection:
+            connection.execute("PRAGMA user_version = 99")
+        with closing(SQLiteStateStore(store.path)) as newer, pytest.raises(WatermarkError) as raised:
+            newer.states()
         assert raised.value.code == "TG505"
 
-    def test_a_damaged_position_is_an_error(self, store: SQLiteStateStore) -> None:
-        """A row that cannot be read is not a flow that never loaded."""
-        store.write(store.acquire("flow"), FlowState(dataflow_id="flow", name="flow"))
-        for text in ("", "{", "{}", "null"):
-            with store._writing() as connection:
-                connection.execute("UPDATE flows SET position = ?", (text,))
-            with pytest.raises(WatermarkError) as raised:
-                store.read("flow")
-            assert raised.value.code in {"TG501", "TG504"}
+    def test_a_database_of_something_else_is_left_alone(self, tmp_path: Path) -> None:
+        """It is neither written to, nor taken for a damaged store that may be set aside."""
+        path = tmp_path / "app.db"
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("CREATE TABLE runs (id)")
+        before = path.read_bytes()
+        with closing(SQLiteStateStore(path)) as store:
+            for use in (lambda: store.acquire("x"), lambda: damage_of(path)):
+                with pytest.raises(WatermarkError, match="something else") as raised:
+                    use()
+                assert raised.value.code == "TG513"
+        assert path.read_bytes() == before
+
+    def test_a_store_that_was_closed_keeps_no_connection(self, tmp_path: Path) -> None:
+        """Not even one that a thread still had."""
+        store = SQLiteStateStore(tmp_path / "state.db")
+        lease = store.acquire("flow")
+        store.database.write(lambda _: store.close())
+        store.write(lease, FlowState(dataflow_id="flow", name="flow", position=Position()))
+        assert not (tmp_path / "state.db-wal").exists()

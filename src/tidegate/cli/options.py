@@ -42,8 +42,10 @@ def add_choice_of_flows(parser: Parser) -> None:
 
 
 def add_metadata(parser: Parser) -> None:
-    """Add `--profile` and `--var`."""
+    """Add `--profile`, `--state` and `--var`."""
     parser.option(OPTIONS, "--profile", "-p", metavar="NAME", help="profile of the metadata; $TIDEGATE_PROFILE")
+    about = "where state is kept: postgresql://..., sqlite:///..., or a file; $TIDEGATE_STATE"
+    parser.option(OPTIONS, "--state", metavar="URL", help=about)
     about = "value of a variable, over the declared one; may be repeated"
     parser.option(OPTIONS, "--var", action="append", metavar="NAME=VALUE", help=about)
 
@@ -88,4 +90,13 @@ def metadata_of(options: Namespace) -> FileMetadata:
         options.path,
         profile=getattr(options, "profile", None),
         variables=variables_of(getattr(options, "var", None)),
+        state=_state_of(options),
     )
+
+
+def _state_of(options: Namespace) -> str | None:
+    """Return where state is kept; a path is one from here, as all paths of the command line are."""
+    from tidegate.state.opening import is_url
+
+    given: str | None = getattr(options, "state", None)
+    return str(Path(given).absolute()) if given and not is_url(given) else given

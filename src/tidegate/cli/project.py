@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tidegate.metadata import BaseMetadataProvider
-    from tidegate.state import SQLiteStateStore
+    from tidegate.state import StateStore
 
 
 @contextmanager
-def state_store(metadata: BaseMetadataProvider) -> Iterator[SQLiteStateStore]:
+def state_store(metadata: BaseMetadataProvider) -> Iterator[StateStore]:
     """Open the state store of a project; reading creates nothing."""
-    from tidegate.state import SQLiteStateStore, state_path_of
+    from tidegate.state import open_state_store
 
-    store = SQLiteStateStore(state_path_of(metadata.root, metadata.profile))
+    store = open_state_store(metadata.state_url, root=metadata.root, profile=metadata.profile)
     try:
         yield store
     finally:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tidegate.models import DataFlow
     from tidegate.orchestration.positions import Move, Target
     from tidegate.platforms import BasePlatform
-    from tidegate.state import FlowState, SQLiteStateStore
+    from tidegate.state import FlowState, StateStore
     from tidegate.state.store import Origin
 
 USAGE = "ACTION [OPTIONS]"
@@ -193,20 +193,18 @@ def _tell_move(moved: Move) -> None:
 def _rebuild(options: Namespace) -> int:
     from tidegate.orchestration.positions import flow_called
     from tidegate.orchestration.rebuild import rebuild, undeclared_commits
-    from tidegate.state import state_path_of
-    from tidegate.state.repair import damage_of, set_aside
+    from tidegate.state.repair import set_aside_if_damaged
 
     names = listed(options.flow)
     metadata = metadata_of(options)
     flows = metadata.get_dataflows(active_only=False)  # before anything is moved: they may not hold
     chosen = [flow_called(name, flows) for name in names] if names else flows
-    path = state_path_of(metadata.root, metadata.profile)
-    aside = None
-    if damage := damage_of(path):
-        aside = set_aside(path)
-        warn(f"the state store was damaged ({damage})", f"it is now {aside}")
-        chosen = flows  # all of them were in it
     with _project(options) as (_, store, platform):
+        aside = None
+        if set_aside := set_aside_if_damaged(store):
+            damage, aside = set_aside
+            warn(f"the state store was damaged ({damage})", f"it is now {aside}")
+            chosen = flows  # all of them were in it
         results = list(rebuild(chosen, store=store, platform=platform))
         undeclared = undeclared_commits(flows, platform) if not names else []
     failed = [result for result in results if result.outcome == "failed"]
@@ -247,7 +245,7 @@ def _rebuild(options: Namespace) -> int:
 
 
 @contextmanager
-def _project(options: Namespace) -> Iterator[tuple[list[DataFlow], SQLiteStateStore, BasePlatform]]:
+def _project(options: Namespace) -> Iterator[tuple[list[DataFlow], StateStore, BasePlatform]]:
     """Open a project: its dataflows, inactive ones too, its state store and the platform."""
     from tidegate.cli.project import state_store
     from tidegate.platforms import platform_registry

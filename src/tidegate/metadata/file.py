@@ -21,14 +21,21 @@ class FileMetadata(BaseMetadataProvider):
         path: The file or folder.
         profile: Name of the profile; when None, that of the environment variable ``TIDEGATE_PROFILE``.
         variables: Values that win over the declared variables.
+        state: Where state is kept, over what the environment or the metadata say.
     """
 
     def __init__(
-        self, path: str | Path, *, profile: str | None = None, variables: Mapping[str, Any] | None = None
+        self,
+        path: str | Path,
+        *,
+        profile: str | None = None,
+        variables: Mapping[str, Any] | None = None,
+        state: str | None = None,
     ) -> None:
         self.path = Path(path)
         self.root = self.path if self.path.is_dir() else self.path.parent
         self.profile = profile or os.environ.get(ENVIRONMENT_VARIABLE) or None
+        self.state = state
         self._variables = dict(variables or {})
 
     def read(self) -> Metadata:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -12,6 +13,7 @@ from tidegate.metadata.finding import suggestion
 from tidegate.metadata.schema_hints import SharedHints, with_hints
 from tidegate.models import Connection, DataFlow, Metadata
 from tidegate.registry import PluginRegistry
+from tidegate.state.opening import ENVIRONMENT_VARIABLE
 
 
 class BaseMetadataProvider(ABC):
@@ -26,6 +28,19 @@ class BaseMetadataProvider(ABC):
     root: Path
     profile: str | None = None
     """The environment whose values are laid over the rest; None when there is none."""
+    state: str | None = None
+    """Where state is kept, over what the metadata declare; None when the caller did not say."""
+
+    @property
+    def state_url(self) -> str | None:
+        """Where state is kept, for :func:`~tidegate.state.open_state_store`; None for the default.
+
+        It is what the caller said, else what ``TIDEGATE_STATE`` says, else what the metadata declare.
+
+        Raises:
+            MetadataError: As :meth:`read`, when the metadata are asked.
+        """
+        return self.state or os.environ.get(ENVIRONMENT_VARIABLE) or self._declared.state
 
     @abstractmethod
     def read(self) -> Metadata:

@@ -69,7 +69,7 @@ class Heartbeat:
     def add(self, lease: Lease) -> None:
         """Keep this lease alive from now on."""
         with self._lock:
-            self._leases[lease.dataflow_id] = lease
+            self._leases[lease.key] = lease
             if self._thread is None:
                 self._thread = threading.Thread(target=self._beat, name="tidegate-heartbeat", daemon=True)
                 self._thread.start()
@@ -77,7 +77,7 @@ class Heartbeat:
     def remove(self, lease: Lease) -> None:
         """Let this lease go."""
         with self._lock:
-            self._leases.pop(lease.dataflow_id, None)
+            self._leases.pop(lease.key, None)
 
     def close(self) -> None:
         """Stop the thread."""

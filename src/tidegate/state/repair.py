@@ -9,15 +9,30 @@ from pathlib import Path
 
 from tidegate.errors import WatermarkError
 from tidegate.state.sqlite import SQLiteStateStore
+from tidegate.state.store import StateStore
 
 _COMPANIONS = ("", "-wal", "-shm", "-journal")
+
+
+def set_aside_if_damaged(store: StateStore) -> tuple[str, Path] | None:
+    """Set the file of a state store aside when it is damaged; return what was wrong with it, and its new name.
+
+    A store that is no file is left as it is: a server repairs itself, and a damaged position is written anew.
+
+    Raises:
+        WatermarkError: as :func:`damage_of` and :func:`set_aside`.
+    """
+    if not isinstance(store, SQLiteStateStore) or not (damage := damage_of(store.path)):
+        return None
+    return damage, set_aside(store.path)
 
 
 def damage_of(path: Path) -> str | None:
     """Return what is wrong with the state store at this path; None when it is sound, or does not exist.
 
     Raises:
-        WatermarkError: it cannot be opened (TG501), or is of a newer Tidegate (TG505): not ours to replace.
+        WatermarkError: it cannot be opened (TG501), is of a newer Tidegate (TG505), or of something else (TG513): not
+            ours to replace.
     """
     if not path.exists():
         return None
@@ -36,7 +51,7 @@ def damage_of(path: Path) -> str | None:
         store.states()
         store.last_reports()
     except WatermarkError as error:
-        if error.code == "TG505":
+        if error.code in ("TG505", "TG513"):
             raise
         return error.message
     finally:

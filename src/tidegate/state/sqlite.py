@@ -2,207 +2,109 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tidegate.errors import LeaseHeldError, WatermarkError
-from tidegate.state.lease import LEASE_SECONDS, describe_owner, is_dead, new_owner
-from tidegate.state.position import Position
-from tidegate.state.store import FlowState, Lease
+from tidegate.errors import WatermarkError
+from tidegate.state.database import IdleConnections, T, Work
+from tidegate.state.lease import LEASE_SECONDS
+from tidegate.state.schema import FORMAT_VERSION, statements
+from tidegate.state.sql_store import SqlStateStore
 
-FORMAT_VERSION = 1
 _WAIT_SECONDS = 30.0
 """How long a statement waits for other processes."""
+_WORDS = {"text": "TEXT", "integer": "INTEGER", "identity": "INTEGER PRIMARY KEY", "keyed": " WITHOUT ROWID"}
 
 
 def state_path_of(root: Path, profile: str | None) -> Path:
     """Return where the state store of a project is: each profile, being an environment, has one of its own."""
-    home = root.absolute() / ".tidegate"
-    return (home / "profiles" / profile if profile else home) / "state.db"
+    return path_for_profile(root.absolute() / ".tidegate" / "state.db", profile)
 
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS flows (
-    dataflow_id TEXT PRIMARY KEY,
-    name TEXT NOT NULL,
-    sequence INTEGER NOT NULL,
-    position TEXT NOT NULL,
-    version INTEGER,
-    origin TEXT NOT NULL,
-    run_id TEXT,
-    updated_at TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS leases (
-    dataflow_id TEXT PRIMARY KEY,
-    owner TEXT,
-    epoch INTEGER NOT NULL,
-    expires_at TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS units (
-    id INTEGER PRIMARY KEY,
-    run_id TEXT NOT NULL,
-    dataflow_id TEXT NOT NULL,
-    report TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS units_by_flow ON units (dataflow_id, id);
-"""
+def path_for_profile(path: Path, profile: str | None) -> Path:
+    """Return where the state of a profile is, when that of no profile is at `path`."""
+    return path.parent / "profiles" / profile / path.name if profile else path
 
 
-class SQLiteStateStore:
-    """A state store in a SQLite file in WAL mode; one connection a thread.
-
-    `synchronous=NORMAL` survives the death of a process at any moment. A power cut may take the newest writes with
-    it, which is harmless: the destinations hold the truth.
+class SQLiteStateStore(SqlStateStore):
+    """A state store in a SQLite file.
 
     Args:
-        path: The file; it and its folder are created when first written.
-        lease_seconds: How long a lease lives without renewal.
+        path: The file; it and its folder are created when first written. An older format is brought up to date when
+            it is first opened.
+        lease_seconds: How long a lease lives without renewal, by this machine's clock.
 
     Raises:
-        WatermarkError: the file is not a state store, or of a newer version (TG501, TG505).
+        WatermarkError: the file is not a state store (TG501, TG513), or of a newer version (TG505).
     """
 
     def __init__(self, path: Path, *, lease_seconds: float = LEASE_SECONDS) -> None:
+        super().__init__(SQLiteDatabase(path), lease_seconds=lease_seconds)
         self.path = path
-        self.owner = new_owner()
-        self._lease_seconds = lease_seconds
-        self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
-        self._lock = threading.Lock()
 
-    def read(self, dataflow_id: str) -> FlowState | None:
-        """Return the state of the dataflow, or None when it never loaded."""
-        if not self.path.exists():  # reading creates nothing
-            return None
-        with self._reading() as connection:
-            row = connection.execute("SELECT * FROM flows WHERE dataflow_id = ?", (dataflow_id,)).fetchone()
-            return _state(row) if row else None
 
-    def states(self) -> Sequence[FlowState]:
-        """Return all states, by name."""
-        if not self.path.exists():
-            return []
-        with self._reading() as connection:
-            return [_state(row) for row in connection.execute("SELECT * FROM flows ORDER BY name")]
+class SQLiteDatabase:
+    """A SQLite file in WAL mode.
 
-    def acquire(self, dataflow_id: str) -> Lease:
-        """Take the lease; a dead owner's, or an expired one, is taken over with a higher epoch."""
-        now = datetime.now(UTC)
-        with self._writing() as connection:
-            row = connection.execute("SELECT * FROM leases WHERE dataflow_id = ?", (dataflow_id,)).fetchone()
-            if row and row["owner"] and row["expires_at"] > now.isoformat() and not is_dead(row["owner"]):
-                raise _held(row["owner"], row["expires_at"])
-            expires_at = now + timedelta(seconds=self._lease_seconds)
-            lease = Lease(
-                dataflow_id=dataflow_id, owner=self.owner, epoch=(row["epoch"] if row else 0) + 1, expires_at=expires_at
-            )
-            connection.execute(
-                "INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)",
-                (dataflow_id, lease.owner, lease.epoch, expires_at.isoformat()),
-            )
-        return lease
+    `synchronous=NORMAL` survives the death of a process at any moment. A power cut may take the newest writes with
+    it, which is harmless: the destinations hold the truth.
+    """
 
-    def renew(self, leases: Sequence[Lease]) -> None:
-        """Prolong the leases that are still held."""
-        expires_at = (datetime.now(UTC) + timedelta(seconds=self._lease_seconds)).isoformat()
-        with self._writing() as connection:
-            connection.executemany(
-                "UPDATE leases SET expires_at = ? WHERE dataflow_id = ? AND owner = ? AND epoch = ?",
-                [(expires_at, lease.dataflow_id, lease.owner, lease.epoch) for lease in leases],
-            )
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connections = IdleConnections(self._opened, sqlite3.Connection.close)
+        self._opening = threading.Lock()
 
-    def release(self, lease: Lease) -> None:
-        """Let the lease go, if it is still held."""
-        with self._writing() as connection:
-            _release(connection, lease)
+    @property
+    def place(self) -> str:
+        """The file."""
+        return str(self.path)
 
-    def holds(self, lease: Lease) -> bool:
-        """Tell whether the lease is still this owner's."""
-        with self._reading() as connection:
-            return _holds(connection, lease)
+    def exists(self) -> bool:
+        """Tell whether there is a file."""
+        return self.path.exists()
 
-    def write(self, lease: Lease, state: FlowState) -> None:
-        """Store the state, on condition that the lease is still held."""
-        with self._writing() as connection:
-            if not _holds(connection, lease):
-                msg = f"the lease of dataflow {state.name!r} was taken over; its position is left as it is"
-                raise WatermarkError(msg, code="TG503", hint="the process that took it over goes on; run again later")
-            connection.execute(
-                "INSERT OR REPLACE INTO flows VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    state.dataflow_id,
-                    state.name,
-                    state.sequence,
-                    json.dumps(state.position.to_data(), separators=(",", ":")),
-                    state.version,
-                    state.origin,
-                    state.run_id,
-                    datetime.now(UTC).isoformat(),
-                ),
-            )
+    def read(self, work: Work[T]) -> T:
+        """Return what `work` finds."""
+        with self._connected() as connection:
+            return work(_Session(connection))
 
-    def finish(self, lease: Lease | None, report: dict[str, Any]) -> None:
-        """Record what happened to a unit of work, and release the lease, in one step."""
-        with self._writing() as connection:
-            connection.execute(
-                "INSERT INTO units (run_id, dataflow_id, report) VALUES (?, ?, ?)",
-                (report["run_id"], report["dataflow_id"], json.dumps(report, separators=(",", ":"))),
-            )
-            if lease is not None:
-                _release(connection, lease)
-
-    def last_reports(self) -> dict[str, dict[str, Any]]:
-        """Return the newest unit report of every dataflow, by dataflow id."""
-        if not self.path.exists():
-            return {}
-        with self._reading() as connection:
-            rows = connection.execute(
-                "SELECT dataflow_id, report FROM units WHERE id IN (SELECT max(id) FROM units GROUP BY dataflow_id)"
-            )
-            return {row["dataflow_id"]: json.loads(row["report"]) for row in rows}
+    def write(self, work: Work[T]) -> T:
+        """Carry out `work` in one transaction, creating the file when it is not there."""
+        with self._connected() as connection, _transaction(connection):
+            return work(_Session(connection))
 
     def close(self) -> None:
         """Close all connections."""
-        with self._lock:
-            for connection in self._connections:
-                connection.close()
-            self._connections.clear()
-            self._local = threading.local()
+        self._connections.close()
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with _translated(self.path):
-            yield self._connection()
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with _translated(self.path):
-            connection = self._connection()
-            connection.execute("BEGIN IMMEDIATE")
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        try:
+            connection = self._connections.take()
             try:
                 yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+            finally:
+                self._put_back(connection)
+        except (sqlite3.DatabaseError, OSError) as error:
+            msg = f"the state store {self.path} cannot be used: {error}"
+            hint = "`tidegate state rebuild` sets it aside and reads the positions from the destinations"
+            raise WatermarkError(msg, {"file": str(self.path)}, code="TG501", hint=hint) from error
 
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._opened()
-            self._local.connection = connection
-        return connection
+    def _put_back(self, connection: sqlite3.Connection) -> None:
+        if connection.in_transaction:  # it could not be rolled back
+            connection.close()
+        else:
+            self._connections.put_back(connection)
 
     def _opened(self) -> sqlite3.Connection:
-        with self._lock:  # two threads that create the file would wait for each other's locks
+        with self._opening:  # two threads that create the file would wait for each other's locks
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(
                 self.path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
@@ -213,21 +115,65 @@ class SQLiteStateStore:
             except BaseException:
                 connection.close()
                 raise
-            self._connections.append(connection)
             return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA synchronous = NORMAL")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        with _transaction(connection, "BEGIN"):
+            version = self._format(connection)
         if version == FORMAT_VERSION:
             return
-        if version > FORMAT_VERSION:
-            msg = (
-                f"{self.path} was written by a newer Tidegate (state format {version}, this one knows {FORMAT_VERSION})"
-            )
-            raise WatermarkError(msg, code="TG505", hint="upgrade this installation of Tidegate")
         _switch_to_wal(connection)
-        connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {FORMAT_VERSION}; COMMIT;")
+        with _transaction(connection):
+            version = self._format(connection)  # again: another process may have done it meanwhile
+            if version != FORMAT_VERSION:
+                for statement in statements(version, **_WORDS):
+                    connection.execute(statement.replace("ON main.", "ON "))
+                connection.execute(f"PRAGMA user_version = {FORMAT_VERSION}")
+
+    def _format(self, connection: sqlite3.Connection) -> int:
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > FORMAT_VERSION:
+            known = f"(state format {version}, this one knows {FORMAT_VERSION})"
+            msg = f"{self.path} was written by a newer Tidegate {known}"
+            raise WatermarkError(msg, code="TG505", hint="upgrade this installation of Tidegate")
+        if version == 0 and connection.execute("SELECT name FROM main.sqlite_master").fetchone():
+            msg = f"{self.path} is a database of something else, and no state store"
+            raise WatermarkError(msg, {"file": str(self.path)}, code="TG513", hint="give the state a file of its own")
+        return version
+
+
+class _Session:
+    """Statements on a connection of SQLite."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        return self._connection.execute(sql, values).fetchall()
+
+    def row(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        return self._connection.execute(sql, values).fetchone()
+
+    locked = row  # a transaction that writes is alone in the file
+
+    def change(self, sql: str, values: Sequence[Any] = ()) -> int:
+        return self._connection.execute(sql, values).rowcount
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
+    connection.execute(begin)
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
@@ -242,44 +188,3 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
             time.sleep(0.005)
         else:
             return
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.DatabaseError, OSError, json.JSONDecodeError) as error:
-        msg = f"the state store {path} cannot be used: {error}"
-        hint = "`tidegate state rebuild` sets it aside and reads the positions from the destinations"
-        raise WatermarkError(msg, {"file": str(path)}, code="TG501", hint=hint) from error
-
-
-def _holds(connection: sqlite3.Connection, lease: Lease) -> bool:
-    row = connection.execute("SELECT * FROM leases WHERE dataflow_id = ?", (lease.dataflow_id,)).fetchone()
-    return bool(row and row["owner"] == lease.owner and row["epoch"] == lease.epoch)
-
-
-def _release(connection: sqlite3.Connection, lease: Lease) -> None:
-    connection.execute(
-        "UPDATE leases SET owner = NULL WHERE dataflow_id = ? AND owner = ? AND epoch = ?",
-        (lease.dataflow_id, lease.owner, lease.epoch),
-    )
-
-
-def _held(owner: str, expires_at: str) -> LeaseHeldError:
-    until = datetime.fromisoformat(expires_at).strftime("%H:%M:%S UTC")
-    msg = f"another run of this dataflow is under way: {describe_owner(owner)} holds its lease until {until}"
-    return LeaseHeldError(msg, {"owner": owner}, hint="wait for it; the lease of a dead process ends by itself")
-
-
-def _state(row: sqlite3.Row) -> FlowState:
-    return FlowState(
-        dataflow_id=row["dataflow_id"],
-        name=row["name"],
-        sequence=row["sequence"],
-        position=Position.from_data(json.loads(row["position"])),
-        version=row["version"],
-        origin=row["origin"],
-        run_id=row["run_id"],
-        updated_at=datetime.fromisoformat(row["updated_at"]),
-    )

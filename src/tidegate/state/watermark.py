@@ -128,6 +128,20 @@ def parse_duration(text: str) -> timedelta | None:
     return timedelta(seconds=float(match["number"]) * _SECONDS[match["unit"]]) if match else None
 
 
+def seconds_of(span: float | str) -> float | None:
+    """Return a positive span as seconds: a number of seconds, or a duration such as ``30min``; None when it is none.
+
+    >>> seconds_of("1.5h"), seconds_of("90"), seconds_of("soon")
+    (5400.0, 90.0, None)
+    """
+    duration = parse_duration(span) if isinstance(span, str) else None
+    try:
+        seconds = duration.total_seconds() if duration is not None else float(span)
+    except ValueError:
+        return None
+    return seconds if 0 < seconds < math.inf else None
+
+
 def render_value(value: Value) -> str:
     """Return the value as people read it."""
     return value.isoformat(sep=" ") if isinstance(value, datetime) else str(value)
