@@ -54,6 +54,26 @@ _VARIABLES = """\
 | `NO_COLOR` | no colours |
 | `COLUMNS` | the width of what is written, when it is not a terminal |
 """
+_RECORD = """\
+# The record of runs
+
+With a log path (`tidegate run --log-path FOLDER`, `TIDEGATE_LOG_PATH`, `create_driver(base_log_path=...)`) each run is
+kept below that folder:
+
+| path | what it holds |
+|---|---|
+| `unit_runs/run_date=YYYY-MM-DD/<run id>.parquet` | a row for each unit of work |
+| `runs/run_date=YYYY-MM-DD/<run id>.parquet` | a row for the run |
+| `events/run_date=YYYY-MM-DD/<run id>.jsonl` | every event, a JSON object a line |
+
+The date is that on which the run began, in UTC. [Look back](../how-to/look-back.md) shows how to read them.
+
+While a run goes on, its units are lines of `unit_runs/run_date=.../.<run id>.jsonl`, which readers of `**/*.parquet` do
+not see; each is written before the next unit is told. The Parquet files are made when the run ends. What a killed run
+leaves becomes Parquet with the next run that has this log path.
+
+Names and types are stable. New columns may be added; every column can be NULL.
+"""
 _PYTHON = """\
 # Python API
 
@@ -325,6 +345,17 @@ def functions_page() -> str:
     )
 
 
+def record_page() -> str:
+    """Every column of the record of runs."""
+    from tidegate.reporting.record import TABLES
+
+    parts = [_RECORD]
+    for name, columns in TABLES.items():
+        rows = [(f"`{column.name}`", column.type, column.about) for column in columns]
+        parts.append(f"## {name}\n\n{_table(('column', 'type', ''), rows)}")
+    return "\n".join(parts)
+
+
 # -- command line and Python --------------------------------------------------------------------------------------
 
 
@@ -374,6 +405,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "error-codes.md": error_page,
     "options.md": options_page,
     "functions.md": functions_page,
+    "record.md": record_page,
     "cli.md": cli_page,
     "python-api.md": python_page,
 }

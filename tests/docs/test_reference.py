@@ -11,6 +11,7 @@ from tidegate.catalogue import explanations
 from tidegate.cli.commands import COMMANDS
 from tidegate.metadata import check
 from tidegate.models import DataFlow, Destination, Source, Transform
+from tidegate.reporting.record import TABLES
 from tools import generate_reference
 from tools.run_docs import blocks
 
@@ -91,6 +92,11 @@ class TestNothingIsLeftOut:
     def test_every_code(self):
         page = generate_reference.error_page()
         assert [code for code in explanations() if f"{{#{code.lower()}}}" not in page] == []
+
+    def test_every_column_of_the_record(self):
+        page = generate_reference.record_page()
+        columns = [column for table in TABLES.values() for column in table]
+        assert [column.name for column in columns if f"| `{column.name}` | {column.type} |" not in page] == []
 
     def test_every_command(self):
         page = generate_reference.cli_page()

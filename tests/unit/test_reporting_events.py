@@ -212,7 +212,14 @@ class TestEventStream:
 
 class TestJsonLines:
     FIELDS = {  # noqa: RUF012 - the documented contract, read only
-        "run_started": {"run_id": str, "units": list},
+        "run_started": {
+            "run_id": str,
+            "units": list,
+            "command": str,
+            "job_id": None,
+            "job_num": int,
+            "job_index": int,
+        },
         "unit_started": {
             "run_id": str,
             "dataflow_id": str,
@@ -241,6 +248,7 @@ class TestJsonLines:
             "source": str,
             "destination": str,
             "status": str,
+            "window": None,
             "detail": None,
             "rows_in": int,
             "rows_out": None,
@@ -249,6 +257,8 @@ class TestJsonLines:
             "files_read": None,
             "files_skipped": None,
             "bytes_written": None,
+            "files_removed": None,
+            "bytes_freed": None,
             "sequence": None,
             "position_before": None,
             "position_after": None,
@@ -265,6 +275,8 @@ class TestJsonLines:
             "succeeded": int,
             "failed": int,
             "skipped": int,
+            "rows_in": int,
+            "rows_out": int,
             "errors": dict,
             "duration_seconds": float,
             "success_rate": float,

@@ -17,6 +17,8 @@ Status = Literal[
 RUNNING = frozenset({"planning", "reading", "writing", "committing"})
 _ENDED = frozenset({"succeeded", "skipped", "interrupted"})
 _FAILURES_KEPT = 3
+_MOST_ROWS = 1000
+"""Rows that are kept; a replay may have a hundred thousand."""
 
 
 @dataclass(slots=True)
@@ -85,12 +87,14 @@ class Board:
         self.started_at: datetime | None = None
         self.is_finished = False
         self._rows: dict[str, Row] = {}
+        self._forgotten: Counter[str] = Counter()
 
     def apply(self, event: Event) -> None:
         """Take an event in. Progress of a unit that has ended comes too late and is ignored."""
         match event:
             case RunStarted():
                 self.started_at, self.is_finished = event.at, False
+                self._forgotten.clear()
                 self._rows = {name: Row(name=name, stage=stage) for name, stage, _ in event.units}
             case UnitStarted():
                 row = Row(name=event.name, stage=event.stage, status="planning", started_at=event.at)
@@ -99,11 +103,22 @@ class Board:
                 self._advance(event)
             case UnitFinished(report=report):
                 self._rows.setdefault(report.name, Row(name=report.name)).finish(report)
+                self._forget_one()
             case RunFinished():
                 self.is_finished = True
                 self.interrupt()
             case _:
                 pass
+
+    def _forget_one(self) -> None:
+        """Drop the row that ended well first, when there are more than anyone looks at; it stays counted."""
+        if len(self._rows) <= _MOST_ROWS:
+            return
+        for name, row in self._rows.items():
+            if row.status in _ENDED:
+                self._forgotten[row.status] += 1
+                del self._rows[name]
+                return
 
     def interrupt(self) -> None:
         """Nothing runs any more: what was running has been interrupted."""
@@ -118,7 +133,7 @@ class Board:
 
     def counts(self) -> Counter[str]:
         """Return how many units are `running`, and how many have each other status."""
-        return Counter("running" if row.is_running else row.status for row in self._rows.values())
+        return self._forgotten + Counter("running" if row.is_running else row.status for row in self._rows.values())
 
     def visible(self, limit: int) -> list[Row]:
         """Return at most `limit` rows, those that matter most.

@@ -225,7 +225,7 @@ def _summary(result: ExecutionResult, symbols: Symbols) -> Text:
     ]
     rows_in = sum(unit.rows_in or 0 for unit in result.units)
     rows_out = sum(unit.rows_out or 0 for unit in result.units)
-    text = Text.assemble((f"{sign} {plural(result.total, 'flow')}", f"bold {STYLES[status]}"))
+    text = Text.assemble((f"{sign} {plural(result.total, result.counted_in)}", f"bold {STYLES[status]}"))
     text.append(f": {', '.join(counts)}" if counts else "")
     text.append(f"   {counted(rows_in)} rows in, {counted(rows_out)} out", style="dim")
     text.append(f"   {spanned(result.duration_seconds)}", style="dim")

@@ -17,7 +17,9 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
 
+from tidegate.errors import TidegateError
 from tidegate.masking import get_registered_secret_values, mask
+from tidegate.reporting.lineage import Lineage
 from tidegate.reporting.run_report import ExecutionResult, UnitReport
 
 Phase = Literal["planning", "reading", "writing", "committing"]
@@ -26,7 +28,7 @@ PlannedUnit = tuple[str, str | None, str]
 
 Value = TypeVar("Value")
 
-_NO_TEXT = frozenset({"status", "phase", "level"})
+_NO_TEXT = frozenset({"status", "phase", "level", "use"})
 """Fields that hold one of our own words: a secret that happens to be part of one must not change it."""
 
 
@@ -42,6 +44,12 @@ class RunStarted:
     kind: ClassVar[str] = "run_started"
     run_id: str
     units: tuple[PlannedUnit, ...]
+    command: str = "run"
+    """What was asked for: `run`, `replay`, ..."""
+    job_id: str | None = None
+    job_num: int = 1
+    """Number of jobs that share the dataflows."""
+    job_index: int = 0
     at: datetime = field(default_factory=utc_now)
 
 
@@ -81,6 +89,8 @@ class UnitFinished:
 
     kind: ClassVar[str] = "unit_finished"
     report: UnitReport
+    lineage: Lineage | None = None
+    """What was read and written, column by column; None where that is not known."""
 
     @property
     def at(self) -> datetime:
@@ -131,6 +141,8 @@ class EventStream:
 
     def __init__(self, sinks: Iterable[Sink] = ()) -> None:
         self._sinks = tuple(sinks)
+        self.wants_lineage = any(getattr(sink, "wants_lineage", False) for sink in self._sinks)
+        """Whether anyone listens who does something with lineage; finding it takes time."""
         self._failed: set[int] = set()
         self._closed = False
         # Reentrant: a signal handler may emit while its own thread is emitting.
@@ -173,8 +185,8 @@ class EventStream:
 
 def _tell_failure(sink: Sink, error: Exception) -> None:
     with contextlib.suppress(Exception):  # stderr may be what failed
-        text = mask(f"warning: {type(sink).__name__} failed, the run goes on: {type(error).__name__}: {error}")
-        print(text, file=sys.stderr)  # noqa: T201
+        cause = error.render() if isinstance(error, TidegateError) else f"{type(error).__name__}: {error}"
+        print(mask(f"warning: {type(sink).__name__} failed, the run goes on: {cause}"), file=sys.stderr)  # noqa: T201
 
 
 def _masked(value: Value) -> Value:

@@ -4,7 +4,7 @@ Every line has `event` and `at` (ISO 8601, UTC). The rest, by event; names are s
 
 | event | fields |
 |---|---|
-| `run_started` | `run_id`, `units`: a list of `{name, stage, destination}` |
+| `run_started` | `run_id`, `command`, `job_id`, `job_num`, `job_index`, `units`: list of `{name, stage, destination}` |
 | `unit_started` | `run_id`, `dataflow_id`, `name`, `stage`, `destination`, `attempt` |
 | `unit_progress` | `run_id`, `dataflow_id`, `name`, `phase`, `rows_in`, `rows_out`, `rows_total` |
 | `unit_finished` | every field of `UnitReport`, `duration_seconds`, `rows_per_second` |
@@ -17,11 +17,14 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import fields
-from datetime import timedelta
+from datetime import UTC, timedelta
+from pathlib import Path
 from typing import Any, TextIO
 
 from tidegate.reporting.events import Event, RunFinished, RunStarted, UnitFinished, UnitProgress
 from tidegate.reporting.run_report import timestamp
+
+_PROGRESS_SECONDS = 5.0
 
 
 def to_record(event: Event) -> dict[str, Any]:
@@ -30,7 +33,8 @@ def to_record(event: Event) -> dict[str, Any]:
     match event:
         case RunStarted():
             units = [dict(zip(("name", "stage", "destination"), unit, strict=True)) for unit in event.units]
-            return {**head, "run_id": event.run_id, "units": units}
+            job = {name: getattr(event, name) for name in ("command", "job_id", "job_num", "job_index")}
+            return {**head, "run_id": event.run_id, "units": units, **job}
         case UnitFinished():
             return {**head, **event.report.to_dict()}
         case RunFinished():
@@ -74,3 +78,35 @@ class JsonLinesSink:
             return False
         self._told[event.name] = event
         return True
+
+
+class EventFileSink:
+    """Writes the events of each run to `<log path>/events/run_date=YYYY-MM-DD/<run id>.jsonl`.
+
+    Args:
+        log_path: The folder; it is created by the first run.
+    """
+
+    def __init__(self, log_path: str | Path) -> None:
+        self._root = Path(log_path) / "events"
+        self._file: TextIO | None = None
+        self._lines: JsonLinesSink | None = None
+
+    def handle(self, event: Event, /) -> None:
+        """Write the event to the file of its run; what is told between runs is not written."""
+        if isinstance(event, RunStarted):
+            self.close()
+            folder = self._root / f"run_date={event.at.astimezone(UTC):%Y-%m-%d}"
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = (folder / f"{event.run_id}.jsonl").open("a", encoding="ascii", newline="\n")
+            self._lines = JsonLinesSink(self._file, progress_seconds=_PROGRESS_SECONDS)
+        if self._lines:
+            self._lines.handle(event)
+        if isinstance(event, RunFinished):
+            self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        file, self._file, self._lines = self._file, None, None
+        if file:
+            file.close()

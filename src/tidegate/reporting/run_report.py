@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -11,6 +12,18 @@ from tidegate.errors import TidegateError
 from tidegate.masking import mask
 
 UnitStatus = Literal["succeeded", "failed", "skipped"]
+
+
+_WINDOW = re.compile(r" \S+--\S+$")
+
+
+def flow_of(unit_name: str) -> str:
+    """Return the name of the dataflow in the name of a unit, which ends with its window where it has one.
+
+    >>> flow_of("orders"), flow_of("orders 2026-01-01--2026-02-01")
+    ('orders', 'orders')
+    """
+    return _WINDOW.sub("", unit_name)
 
 
 def timestamp(moment: datetime) -> str:
@@ -51,11 +64,14 @@ class UnitReport:
         operation: What was done: `load`, or a kind of maintenance.
         source: What was read, as text.
         destination: What was written, as text.
+        window: The half-open window that was loaded, its bounds rendered; None when the load took what is new.
         detail: A remark in a few words: `nothing new`, `lease held by worker-3`.
         rows_in: Rows read from the source.
         rows_out: Rows that came to the destination; merges, mirrors and histories may find that some change nothing.
         rows_updated: Rows of the table that were replaced, or given other values.
         rows_deleted: Rows of the table that are gone at the source, and were removed or marked.
+        files_removed: Files that maintenance removed from the destination.
+        bytes_freed: Their size.
         sequence: The number of the commit; None when nothing was committed.
         position_before: The position that the load started from, rendered: `updated_at=2013-02-28 23:00`.
         position_after: The position that it committed.
@@ -73,6 +89,7 @@ class UnitReport:
     load_type: str | None = None
     source: str = ""
     destination: str = ""
+    window: tuple[str, str] | None = None
     detail: str | None = None
     rows_in: int | None = None
     rows_out: int | None = None
@@ -81,6 +98,8 @@ class UnitReport:
     files_read: int | None = None
     files_skipped: int | None = None
     bytes_written: int | None = None
+    files_removed: int | None = None
+    bytes_freed: int | None = None
     sequence: int | None = None
     position_before: str | None = None
     position_after: str | None = None
@@ -121,6 +140,8 @@ class UnitReport:
         known = {item.name: record[item.name] for item in fields(cls) if item.name in record}
         for name in ("started_at", "ended_at"):
             known[name] = datetime.fromisoformat(known[name])
+        if known.get("window") is not None:
+            known["window"] = tuple(known["window"])
         if known.get("error") is not None:
             known["error"] = ErrorReport(**known["error"])
         return cls(**known)
@@ -145,6 +166,8 @@ class ExecutionResult:
     duration_seconds: float = 0.0
     units: list[UnitReport] = field(default_factory=list, kw_only=True)
     run_id: str = field(default="", kw_only=True)
+    counted_in: str = field(default="flow", kw_only=True)
+    """What a unit is, for people: `flow`; `window` for a replay."""
 
     @classmethod
     def from_units(
@@ -190,6 +213,8 @@ class ExecutionResult:
             "succeeded": self.succeeded,
             "failed": self.failed,
             "skipped": self.skipped,
+            "rows_in": sum(unit.rows_in or 0 for unit in self.units),
+            "rows_out": sum(unit.rows_out or 0 for unit in self.units),
             "errors": dict(self.errors),
             "duration_seconds": self.duration_seconds,
             "success_rate": self.success_rate,
