@@ -531,6 +531,63 @@ class TestOptions:
         assert one(text)[:2] == ("TG102", "dataflow 'a': source.configure.read_options.sep must be one character")
 
 
+TWO = """
+dataflows:
+- name: orders
+  source: {connection_name: landing, table: t}
+  destination: {connection_name: lake, table: a}
+- name: totals
+  depends_on: [ORDERS]
+  source: {connection_name: landing, table: t}
+  destination: {connection_name: lake, table: b}
+"""
+
+
+class TestDependencies:
+    """Which dataflow runs before which, as far as declarations alone tell."""
+
+    def test_an_unknown_dataflow_is_refused_where_it_is_named(self) -> None:
+        """With the closest name."""
+        (finding,) = found(CONNECTIONS + TWO.replace("ORDERS", "ordrs"))
+        assert (finding.code, finding.hint) == ("TG130", "did you mean 'orders'?")
+        assert finding.message == "dataflow 'totals': depends_on: unknown dataflow 'ordrs'"
+        assert finding.where.line == CONNECTIONS.count("\n") + 7
+
+    def test_names_and_ids_are_known(self) -> None:
+        """Also those of inactive dataflows."""
+        assert found(CONNECTIONS + TWO.replace("ORDERS", "orders")) == []
+        assert (
+            found(
+                CONNECTIONS + TWO.replace("ORDERS", "o-1").replace("name: orders", "name: orders\n  dataflow_id: o-1")
+            )
+            == []
+        )
+
+    def test_a_cycle_is_shown(self) -> None:
+        """Before any I/O, with each step and its reason."""
+        text = CONNECTIONS + TWO.replace("ORDERS", "orders").replace(
+            "name: orders", "name: orders\n  depends_on: totals"
+        )
+        (finding,) = found(text)
+        assert finding.code == "TG131"
+        assert "dataflows wait for each other: " in finding.message
+        assert "orders (declared)" in finding.message
+        assert "totals (declared)" in finding.message
+
+    @pytest.mark.parametrize("timeout", ["soon", "0", "-5", "10 parsecs"])
+    def test_a_timeout_is_a_time(self, timeout: str) -> None:
+        """Something that a load can take."""
+        code, message, hint = one(with_parts(flow=f"timeout: {timeout}"))
+        assert code == "TG132"
+        assert message.endswith("which is no time that a load can take")
+        assert hint == "write seconds, or a number and a unit: 90s, 30min, 2h"
+
+    @pytest.mark.parametrize("timeout", ["90", "0.5", "90s", "30min", "2h"])
+    def test_seconds_and_durations_are(self, timeout: str) -> None:
+        """In both forms."""
+        assert found(with_parts(flow=f"timeout: {timeout}")) == []
+
+
 class TestNotRun:
     """What can be declared, and is not run yet."""
 
@@ -544,8 +601,6 @@ class TestNotRun:
             (with_parts(transform="masking_rules: [{operation: nullify, columns: a}]"), "transform.masking_rules"),
             (with_parts(flow="processing_mode: streaming"), "processing_mode streaming"),
             (with_parts(flow="engine: spark"), "engine spark"),
-            (with_parts(flow="timeout: 30m"), "timeout"),
-            (with_parts(flow="depends_on: b"), "depends_on"),
             (with_parts(flow="quality: [{name: q, not_null: a}]"), "quality"),
         ],
     )

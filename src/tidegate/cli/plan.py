@@ -10,7 +10,15 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from tidegate.cli.failure import FAILED
-from tidegate.cli.options import add_choice_of_flows, add_metadata, add_output, add_path, listed, metadata_of
+from tidegate.cli.options import (
+    OPTIONS,
+    add_choice_of_flows,
+    add_metadata,
+    add_output,
+    add_path,
+    listed,
+    metadata_of,
+)
 from tidegate.cli.terminal import columns, styled, tell, tell_json
 from tidegate.errors import TidegateError
 
@@ -42,12 +50,17 @@ def configure(parser: Parser) -> None:
     """Set up the command line."""
     add_path(parser)
     add_choice_of_flows(parser)
+    parser.option(OPTIONS, "--graph", action="store_true", help="draw which flow waits for which, and why")
     add_metadata(parser)
     add_output(parser)
     parser.set_defaults(execute=_plan)
 
 
 def _plan(options: Namespace) -> int:
+    if options.graph:
+        from tidegate.cli.graph import show_graph
+
+        return show_graph(options)
     return show_plan(options, {})
 
 

@@ -15,7 +15,7 @@ from tidegate.metadata.yaml_reader import read_yaml
 
 LIST_SECTIONS = ("connections", "dataflows", "schema_hints", "triggers", "quality")
 OBJECT_SECTIONS = ("variables", "profiles")
-SECTIONS = (*LIST_SECTIONS, *OBJECT_SECTIONS, "compat")
+SECTIONS = (*LIST_SECTIONS, *OBJECT_SECTIONS, "state", "compat")
 
 _SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 _PROJECT_FILES = ("tidegate.yaml", "tidegate.yml", "tidegate.json")

@@ -9,12 +9,12 @@ from tidegate.metadata.finding import Findings, Place, suggestion
 from tidegate.metadata.node import Node, overlay
 
 ENVIRONMENT_VARIABLE = "TIDEGATE_PROFILE"
-_PARTS = ("variables", "connections", "dataflows")
+_PARTS = ("variables", "connections", "dataflows", "state")
 _UNKNOWN_NAME = {"connections": "TG104", "dataflows": "TG115"}
 
 
 def apply_profile(content: Node, profile: str | None, findings: Findings, *, complete: bool) -> None:
-    """Lay the chosen profile over the variables, and over the connections and dataflows it names.
+    """Lay the chosen profile over the variables, the connections and dataflows it names, and the place of state.
 
     The names of all profiles are checked, not only of the chosen one.
 
@@ -45,6 +45,9 @@ def _apply(content: Node, name: str, profile: Node, findings: Findings, *, is_ch
         elif part == "variables":
             if is_chosen:
                 content.value[part] = overlay(content.fields.get(part) or Node({}, node.place), node)
+        elif part == "state":
+            if is_chosen:
+                content.value[part] = node
         else:
             _apply_to_items(content, part, node, findings, label=name, is_chosen=is_chosen, complete=complete)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.metadata.declared import Declared
+from tidegate.metadata.dependencies import BREAK_THE_CYCLE, dependencies, find_cycle, said_of_cycle
 from tidegate.metadata.document import Document, read_document
 from tidegate.metadata.finding import Finding, Findings, suggestion
 from tidegate.metadata.node import Node, Step
@@ -27,6 +28,7 @@ from tidegate.models import (
     Source,
     Transform,
 )
+from tidegate.state.opening import hide_password
 
 COMPATIBLE_WITH = ("datacoolie",)
 
@@ -98,13 +100,24 @@ class _Validation:
         for flow in flows:
             check_flow(flow)
         self._report_shared_destinations(flows)
+        self._report_dependencies(flows)
         sections = [self._validate_section(declared) for declared in self._declared("schema_hints", "schema hints of")]
         return Metadata(
             connections=tuple(self._connections.values()),
             dataflows=tuple(flow.dataflow for flow in flows if flow.dataflow),
             schema_hints=tuple(section for section in sections if section),
+            state=self._place_of_state(),
             compat=self._compat,
         )
+
+    def _place_of_state(self) -> str | None:
+        node = self._content.fields.get("state")
+        if node is None or isinstance(node.value, str):
+            place = node.value if node else None
+            hide_password(place or "")
+            return place
+        self._findings.add("TG102", node.place, "state must be text", hint="a URL such as postgresql://..., or a path")
+        return None
 
     def _items(self, section: str) -> list[Node]:
         return self._content.fields[section].items if section in self._content.fields else []
@@ -245,6 +258,27 @@ class _Validation:
                 message = f"writes into the destination of {first.declared.label} too"
                 hint = "they take turns; if this is not meant, change destination.table of one of them"
                 flow.declared.report("TG112", message, "destination", "table", hint=hint, severity="note")
+
+    def _report_dependencies(self, flows: list[DeclaredFlow]) -> None:
+        """Report names in `depends_on` that no dataflow has, and dataflows that wait for each other."""
+        known = {flow.dataflow.dataflow_id: flow for flow in flows if flow.dataflow}
+        dataflows = [flow.dataflow for flow in known.values() if flow.dataflow]
+        names = [name for flow in flows for name in (flow.declared.node.text("name"), *_ids(flow)) if name]
+        for flow in known.values():
+            for index, name in enumerate(flow.dataflow.depends_on if flow.dataflow else ()):
+                if name not in names:
+                    hint = suggestion(name, [one.name for one in dataflows], otherwise="dataflows")
+                    flow.declared.report(
+                        "TG130", f"depends_on: unknown dataflow {name!r}", "depends_on", index, hint=hint
+                    )
+        active = [dataflow for dataflow in dataflows if dataflow.is_active]
+        if cycle := find_cycle(active, dependencies(active)):
+            declared = known[cycle[0].downstream].declared
+            declared.report("TG131", said_of_cycle(active, cycle), "depends_on", hint=BREAK_THE_CYCLE)
+
+
+def _ids(flow: DeclaredFlow) -> list[str]:
+    return [flow.dataflow.dataflow_id] if flow.dataflow else []
 
 
 def resolved_path(root: Path, path: str) -> str:

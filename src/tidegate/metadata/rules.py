@@ -24,7 +24,7 @@ from tidegate.models import Connection, DataFlow, Destination, SchemaHint, Schem
 from tidegate.models.connection import TYPE_OF_FORMAT
 from tidegate.models.load_rules import LoadFault, destination_faults, source_faults
 from tidegate.models.options import WRITE_OPTIONS
-from tidegate.state.watermark import parse_duration
+from tidegate.state.watermark import parse_duration, seconds_of
 
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
 _NEVER_DESTINATIONS = frozenset({"api", "function", "excel", "avro"})
@@ -87,6 +87,7 @@ def check_flow(flow: DeclaredFlow) -> None:
     if flow.dataflow:
         for index, rule in enumerate(flow.dataflow.quality):
             check_expression(flow.declared, rule.expression, ("quality", index, "expression"))
+        _check_timeout(flow.declared, flow.dataflow.timeout)
         if flow.is_active:
             _report_not_run(flow.declared, dataflow_not_run(flow.dataflow))
 
@@ -172,6 +173,12 @@ def _check_connection_is_active(declared: Declared, connection: Connection | Non
         message = f"{part}: connection {connection.name!r} is inactive"
         hint = "activate the connection, or deactivate the dataflow"
         declared.report("TG117", message, part, "connection_name", hint=hint)
+
+
+def _check_timeout(declared: Declared, timeout: float | str | None) -> None:
+    if timeout is not None and not seconds_of(timeout):
+        hint = "write seconds, or a number and a unit: 90s, 30min, 2h"
+        declared.report("TG132", f"timeout is {timeout!r}, which is no time that a load can take", "timeout", hint=hint)
 
 
 def _check_watermark_lag(declared: Declared, source: Source) -> None:

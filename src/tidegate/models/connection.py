@@ -117,6 +117,8 @@ class ConnectionSettings(LookBackFields):
     url: str | None = Field(default=None, repr=False)
     """Address of an Iceberg catalog; or a database URL, with `{user}`-style placeholders for the other fields."""
     driver: str | None = None
+    max_concurrency: int | None = Field(default=None, ge=1)
+    """Most dataflows that use this connection at the same time; without it, as many as run."""
     read_options: Options = Field(default_factory=dict)
     write_options: Options = Field(default_factory=dict)
     merge_options: Options = Field(default_factory=dict)

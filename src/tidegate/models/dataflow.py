@@ -76,5 +76,8 @@ class Metadata(Declaration):
     variables: dict[str, Any] = Field(default_factory=dict)
     profiles: dict[str, Any] = Field(default_factory=dict)
     """Values per environment, laid over the rest: `{name: {variables: ..., connections: ...}}`."""
+    state: str | None = Field(default=None, repr=False)
+    """Where positions are kept: `postgresql://user@host/database`, `sqlite:///path`, or a path relative to the project
+    folder; `.tidegate/state.db` when not given."""
     compat: str | None = None
     """`datacoolie`: unknown keys are warnings instead of errors."""

@@ -137,16 +137,25 @@ class Destination(Declaration):
         Raises:
             ConfigurationError: the connection is missing, or has neither a catalog, a database nor a `base_path`.
         """
-        connection = self.connection
-        if connection and connection.format == "iceberg" and (self.path is not None or connection.names_a_catalog):
-            settings = connection.settings
-            place = settings.url or settings.catalog_properties.get("uri") or settings.base_path or ""
-            named = (connection.catalog, self.namespace, self.table)
-            return f"iceberg:{place}:{'.'.join(part for part in named if part)}".lower()
-        if connection and (connection.catalog or connection.database):
-            parts = (connection.catalog, connection.database, self.schema_name, self.table)
-            return "table:" + ".".join(part for part in parts if part).lower()
-        if self.path is None:
+        key = physical_key(self.connection, self.schema_name, self.table)
+        if key is None:
             msg = f"destination {self.table!r} has no path: connection {self.connection_name!r} has no base_path"
             raise ConfigurationError(msg, code="TG119", hint="add configure.base_path to the connection")
-        return "path:" + self.path.lower()
+        return key
+
+
+def physical_key(connection: Connection | None, schema_name: str | None, table: str) -> str | None:
+    """Return what tells one physical table from all others, as :attr:`Destination.destination_key` has it.
+
+    None where the connection has neither a catalog, a database nor a `base_path`.
+    """
+    path = joined_path(connection, schema_name, table)
+    if connection and connection.format == "iceberg" and (path is not None or connection.names_a_catalog):
+        settings = connection.settings
+        place = settings.url or settings.catalog_properties.get("uri") or settings.base_path or ""
+        named = (connection.catalog, schema_name or connection.database or "default", table)
+        return f"iceberg:{place}:{'.'.join(part for part in named if part)}".lower()
+    if connection and (connection.catalog or connection.database):
+        parts = (connection.catalog, connection.database, schema_name, table)
+        return "table:" + ".".join(part for part in parts if part).lower()
+    return None if path is None else "path:" + path.lower()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from tidegate.orchestration.schedule import Ending, Schedule, Task, chained
 from tidegate.reporting import ExecutionResult, UnitReport
 
 if TYPE_CHECKING:
@@ -63,28 +63,55 @@ class ParallelExecutor:
     def _run(
         self, chains: Sequence[Sequence[DataFlow]], process_fn: Process, callback: Callback | None
     ) -> ExecutionResult:
+        tasks = []
+        for number, chain in enumerate(chains):
+            keys = [f"{number}.{index}" for index, _ in enumerate(chain)]
+            after = chained(keys)
+            tasks += [Task(key=key, item=flow, after=after[key]) for key, flow in zip(keys, chain, strict=True)]
+        return self.execute_tasks(tasks, process_fn, callback)
+
+    def execute_tasks(
+        self,
+        tasks: Sequence[Task[DataFlow]],
+        process_fn: Process,
+        callback: Callback | None = None,
+        *,
+        skipped_fn: Callable[[DataFlow, str], UnitReport] | None = None,
+        limits: Mapping[str, int] | None = None,
+    ) -> ExecutionResult:
+        """Run dataflows that wait for each other.
+
+        Args:
+            tasks: The dataflows, each with what it waits for and uses.
+            process_fn: Runs one.
+            callback: Told of each one that has ended.
+            skipped_fn: Returns the report of one that is skipped, for a reason.
+            limits: What is used → how many may use it at the same time.
+        """
         started = time.perf_counter()
         reports: dict[str, UnitReport] = {}
 
-        def run_chain(chain: Sequence[DataFlow]) -> None:
-            for flow in chain:
-                if self._stop.is_set():
-                    return
-                report = process_fn(flow)
-                reports[flow.dataflow_id] = report
-                if report.status == "failed" and self.stop_on_error:
-                    self._stop.set()
-                if callback is not None:
-                    callback(report)
+        def ended(task: Task[DataFlow], report: UnitReport) -> Ending:
+            reports[task.key] = report
+            if callback is not None:
+                callback(report)
+            return report.status
 
-        workers = min(self.max_workers or 32, max(len(chains), 1))
-        with ThreadPoolExecutor(workers, thread_name_prefix="tidegate") as pool:
-            futures = [pool.submit(run_chain, chain) for chain in chains]
-            try:
-                for future in futures:
-                    future.result()
-            except BaseException:
-                self._stop.set()
-                raise
-        in_order = [reports[flow.dataflow_id] for chain in chains for flow in chain if flow.dataflow_id in reports]
+        def process(task: Task[DataFlow]) -> Ending:
+            assert task.item is not None  # noqa: S101 - a task without one is not processed
+            return ended(task, process_fn(task.item))
+
+        def skip(task: Task[DataFlow], reason: str) -> None:
+            if skipped_fn is not None and task.item is not None:
+                ended(task, skipped_fn(task.item, reason))
+
+        schedule = Schedule(
+            tasks,
+            max_workers=min(self.max_workers or 32, max(len(tasks), 1)),
+            limits=limits,
+            stop_on_error=self.stop_on_error,
+            stop=self._stop,
+        )
+        schedule.run(process, skip)
+        in_order = [reports[task.key] for task in tasks if task.key in reports]
         return ExecutionResult.from_units(in_order, duration_seconds=time.perf_counter() - started)
