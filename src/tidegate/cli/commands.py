@@ -23,11 +23,15 @@ SECTIONS: dict[str, tuple[Command, ...]] = {
         Command("check", "tidegate.cli.check", "Find everything that is wrong in the metadata"),
         Command("plan", "tidegate.cli.plan", "Show what a run would do now; change nothing"),
         Command("run", "tidegate.cli.run", "Load what is new, each flow in one atomic commit"),
+        Command("replay", "tidegate.cli.replay", "Load a range of history again, in windows"),
     ),
     "Look": (
         Command("status", "tidegate.cli.status", "Show where each flow stands, and its last run"),
+        Command("runs", "tidegate.cli.runs", "List what was run, and what came of it"),
+        Command("show", "tidegate.cli.show", "Show what happened to every unit of one run"),
         Command("state", "tidegate.cli.state", "List, set, rewind or rebuild positions"),
     ),
+    "Keep": (Command("maintain", "tidegate.cli.maintain", "Merge small files, and remove those that no reader needs"),),
     "Learn": (
         Command("explain", "tidegate.cli.explain", "Say what a code such as TG101 means, and what to do"),
         Command("schema", "tidegate.cli.schema", "Print the JSON Schema of metadata, for editors"),

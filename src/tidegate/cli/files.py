@@ -29,6 +29,11 @@ def flights_files() -> dict[str, Path]:
     }
 
 
+def year_files() -> dict[str, Path]:
+    """Return the files of the project with a year of flights, in the same way."""
+    return {**_below(FLIGHTS / "year"), ".gitignore": QUICKSTART / "gitignore"}
+
+
 def refuse_to_replace(folder: Path, files: Mapping[str, Path]) -> None:
     """Do nothing when none of the files is there.
 

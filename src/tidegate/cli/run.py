@@ -23,23 +23,33 @@ if TYPE_CHECKING:
     from tidegate.reporting import ExecutionResult
 
 USAGE = "[PATH] [OPTIONS]"
-_HOW = "How"
-_CONFIG = ("max_workers", "stop_on_error", "job_num", "job_index", "retry_count", "retry_delay")
+HOW = "How"
+_CONFIG = (
+    "max_workers",
+    "stop_on_error",
+    "job_id",
+    "job_num",
+    "job_index",
+    "distribution",
+    "retry_count",
+    "retry_delay",
+)
 
 
 def configure(parser: Parser) -> None:
     """Set up the command line."""
     add_path(parser)
     add_choice_of_flows(parser)
-    for name, about in _OPTIONS.items():
-        parser.option(_HOW, name, **about)
+    parser.option(HOW, "--dry-run", action="store_true", help="plan, and change nothing: `tidegate plan`")
+    for name, about in RUN_OPTIONS.items():
+        parser.option(HOW, name, **about)
     add_metadata(parser)
     add_output(parser, default=None)
     parser.set_defaults(execute=_run)
 
 
 def _run(options: Namespace) -> int:
-    config = {name: getattr(options, name) for name in _CONFIG if getattr(options, name) is not None}
+    config = config_of(options)
     if options.dry_run:
         from tidegate.cli.plan import show_plan
 
@@ -59,14 +69,20 @@ def _run(options: Namespace) -> int:
     except KeyboardInterrupt:
         if not watch.has_started:
             raise
-        _show(watch.result(), options.output, exit_code=INTERRUPTED)
+        show_result(watch.result(), options.output, exit_code=INTERRUPTED)
         watch.say_how_to_go_on()
         return INTERRUPTED
-    _show(result, options.output, exit_code=result.exit_code)
+    show_result(result, options.output, exit_code=result.exit_code)
     return result.exit_code
 
 
-def _show(result: ExecutionResult, output: str | None, *, exit_code: int) -> None:
+def config_of(options: Namespace) -> dict[str, Any]:
+    """Return the options of a run, as far as they are given, and where its record goes."""
+    given = {name: getattr(options, name) for name in _CONFIG if getattr(options, name) is not None}
+    return {**given, "base_log_path": options.log_path}
+
+
+def show_result(result: ExecutionResult, output: str | None, *, exit_code: int) -> None:
     """Write the result to stdout, unless the live table on this very terminal has shown it."""
     if output == "json":
         tell_json({**result.to_dict(), "exit_code": exit_code})
@@ -100,8 +116,7 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "--dry-run": {"action": "store_true", "help": "plan, and change nothing: `tidegate plan`"},
+RUN_OPTIONS: dict[str, dict[str, Any]] = {
     "--max-workers": {"type": _count, "metavar": "N", "help": "flows that run at the same time; default 8"},
     "--stop-on-error": {
         "action": "store_true",
@@ -115,6 +130,12 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "default": "lower",
         "help": "how the table has OrderID: orderid, or order_id",
     },
+    "--job": {"dest": "job_id", "metavar": "ID", "help": "what the processes of one job have in common"},
     "--job-num": {"type": _count, "metavar": "N", "help": "number of jobs that share the flows"},
     "--job-index": {"type": _number, "metavar": "I", "help": "which of them this is, from 0"},
+    "--distribution": {
+        "choices": ("hash", "balanced"),
+        "help": "how flows are shared out: by group and id, or evenly with what belongs together",
+    },
+    "--log-path": {"metavar": "FOLDER", "help": "keep a record there, in Parquet and JSON lines; $TIDEGATE_LOG_PATH"},
 }

@@ -35,10 +35,12 @@ class Watch:
 
     Args:
         sink: Shows the run.
+        go_on: How to go on after an interrupt.
     """
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, go_on: str = "run again: it goes on from here, nothing is loaded twice") -> None:
         self._sink = sink
+        self._go_on = go_on
         self._lock = threading.Lock()
         self._run_id = ""
         self._waiting: dict[str, None] = {}
@@ -91,7 +93,9 @@ class Watch:
 
     def result(self) -> ExecutionResult:
         """Return what happened to the units that were finished."""
-        in_order = [self._reports[name] for name in self._names if name in self._reports]
+        in_order = [
+            self._reports[name] for name in dict.fromkeys([*self._names, *self._reports]) if name in self._reports
+        ]
         return ExecutionResult.from_units(in_order, run_id=self._run_id)
 
     def say_how_to_go_on(self) -> None:
@@ -104,8 +108,8 @@ class Watch:
         if self._waiting:
             parts.append(f"{_listed(self._waiting)} {_was(self._waiting)} not started")
         interrupted("; ".join(parts) or "everything was finished")
-        if self._running or self._waiting:
-            note(hinted("run again: it goes on from here, nothing is loaded twice"))
+        if self._running or self._waiting or not self._names:
+            note(hinted(self._go_on))
 
     def _interrupt(self, _: int, __: FrameType | None) -> None:
         self._interrupts += 1

@@ -19,11 +19,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from tidegate.errors import CommitConflictError, DestinationError, TidegateError, WatermarkError
 from tidegate.registry import PluginRegistry
 from tidegate.state import Position
+from tidegate.timegrid import WindowSet
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from tidegate.destinations.evolution import Evolution
+    from tidegate.destinations.maintenance import Upkeep
+    from tidegate.destinations.turns import Turn
     from tidegate.engines.base import BaseEngine, FileTarget, Frame, Written, WrittenFile
     from tidegate.models import DataFlow
     from tidegate.platforms import BasePlatform
@@ -32,6 +35,11 @@ if TYPE_CHECKING:
 
 MOST_ATTEMPTS = 30
 """How often a commit is tried against other writers before the load fails, having changed nothing."""
+
+
+Replays = Literal["any order", "by time", "in order", "replacing"]
+"""What a replay does with a window: loads it, in any order, in any order if the window's column tells which row is the
+later one, or only in the order of time; or replaces the rows of the table that lie in it."""
 
 
 class StaleSnapshotError(Exception):
@@ -53,6 +61,8 @@ class Commit:
     """What was read, as people write it: another source of the same name must not take its position for its own."""
     position: Position
     window: tuple[str, str] | None = None
+    covered: WindowSet = field(default_factory=WindowSet)
+    """For a replay: all windows of it that are in the table, this one included."""
 
     def to_data(self) -> dict[str, Any]:
         """Return the commit as JSON data."""
@@ -66,6 +76,7 @@ class Commit:
             "source": self.source,
             "position": self.position.to_data(),
             "window": list(self.window) if self.window else None,
+            **({"covered": self.covered.to_data()} if self.covered else {}),
         }
 
     @classmethod
@@ -79,6 +90,7 @@ class Commit:
             },
             position=Position.from_data(data["position"]),
             window=(window[0], window[1]) if window else None,
+            covered=WindowSet.from_data(data["covered"]) if "covered" in data else WindowSet(),
         )
 
 
@@ -209,6 +221,10 @@ class BaseTable(ABC):
             StaleSnapshotError: the table is no longer at the snapshot's version; nothing was changed.
         """
 
+    def upkeep(self) -> Upkeep | None:
+        """Return how the table is maintained; None where there is nothing to do."""
+        return None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadContext:
@@ -225,6 +241,8 @@ class LoadContext:
     """Columns that say when a row changed, not what it says: watermark, effective time, sequence of changes."""
     window: Mapping[str, Value | None] = field(default_factory=dict)
     """Watermark column → value from which on the source was read; None for all of it."""
+    until: Mapping[str, Value] = field(default_factory=dict)
+    """Column of a replay's window → value before which the source was read."""
     stamp: Mapping[str, str | datetime] = field(default_factory=dict)
     """System column → value for rows of the table that this load changes."""
 
@@ -235,12 +253,16 @@ class LoadStrategy(ABC):
     Attributes:
         reads: What it needs of the source: what is new, all from the position on whether seen before or not, or all.
         commits_nothing: Whether a batch without rows is a change too.
+        replays: What a replay does with a window; None where no window can be loaded for itself.
+        replaces_windows: Whether it must be told which window of the table to replace.
         replaces_schema: Whether the table takes on the batch's columns, whatever it had.
     """
 
     reads: ClassVar[ReadScope] = "new"
     commits_nothing: ClassVar[bool] = False
     replaces_schema: ClassVar[bool] = False
+    replays: ClassVar[Replays | None] = "in order"
+    replaces_windows: ClassVar[bool] = False
 
     def __init__(self, *, table: BaseTable, engine: BaseEngine, context: LoadContext) -> None:
         self.table = table
@@ -275,7 +297,7 @@ class LoadStrategy(ABC):
 def commit_change(
     table: BaseTable,
     strategy: LoadStrategy,
-    commit: Commit,
+    turn: Turn,
     first: Snapshot,
     evolution: Evolution,
     *,
@@ -288,7 +310,7 @@ def commit_change(
     Args:
         table: The destination.
         strategy: It has written its rows.
-        commit: What travels with them.
+        turn: Whether it may be committed, and what travels with it.
         first: The snapshot that the load started from.
         evolution: It has settled the batch's columns against that snapshot.
         guard: Called right before each attempt; what it raises ends the load, which has then changed nothing.
@@ -307,7 +329,7 @@ def commit_change(
             time.sleep(random.uniform(0, min(0.01 * 2**attempt, 1.0)))  # noqa: S311 - jitter
             table.recover()
             snapshot = table.snapshot()
-        _refuse_other_sequence(table, snapshot, commit)
+        commit = turn.at(table, snapshot)
         if attempt:
             _refuse_restored(table, first, snapshot, commit)
         try:
@@ -328,7 +350,7 @@ def commit_change(
         else:
             return change, version
         there = table.last_commit(commit.dataflow_id)
-        if there is not None and there.load_id == commit.load_id:
+        if there is not None and turn.is_done_by(there):
             return change, table.snapshot().version or 0
         strategy.may_be_committed = False
     msg = f"other writers of {table.place} came first {MOST_ATTEMPTS} times; nothing was changed"
@@ -341,23 +363,6 @@ def _refuse_other_layout(table: BaseTable, snapshot: Snapshot, change: Change) -
         partitions = ", ".join(snapshot.partition_by) or "no column"
         msg = f"{table.place} was created, partitioned by {partitions}, while this load was under way"
         raise CommitConflictError(msg, where=table.place, hint="run again; nothing was changed")
-
-
-def _refuse_other_sequence(table: BaseTable, snapshot: Snapshot, commit: Commit) -> None:
-    """Refuse to commit on anything but the load before this one."""
-    there = snapshot.sequences(commit.dataflow_id)
-    if there < commit.sequence - 1:
-        msg = (
-            f"{table.place} was replaced or restored while load {commit.sequence} of dataflow {commit.name!r} was "
-            f"under way: it knows {there} of its loads; nothing was changed"
-        )
-        hint = f"`tidegate state rebuild --flow {commit.name}` takes the table's word; then run again"
-        raise WatermarkError(msg, {"sequence": there}, code="TG506", where=table.place, hint=hint)
-    if there == commit.sequence - 1:
-        return
-    msg = f"another process committed load {commit.sequence} of dataflow {commit.name!r} first; nothing was doubled"
-    hint = "its rows are in; run again to go on from there"
-    raise CommitConflictError(msg, {"sequence": commit.sequence}, code="TG405", where=table.place, hint=hint)
 
 
 def _refuse_restored(table: BaseTable, first: Snapshot, snapshot: Snapshot, commit: Commit) -> None:
@@ -389,6 +394,7 @@ for _name, _place in {
     "full_load": "overwrite:Overwrite",
     "overwrite_partitions": "overwrite:OverwritePartitions",
     "replace_by_watermark": "replace_by_watermark:ReplaceByWatermark",
+    "replace_window": "replace_window:ReplaceWindow",
     "merge_upsert": "merge_upsert:MergeUpsert",
     "merge_overwrite": "merge_overwrite:MergeOverwrite",
     "merge_delete": "merge_delete:MergeDelete",

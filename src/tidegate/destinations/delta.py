@@ -39,6 +39,7 @@ from tidegate.errors import DestinationError
 from tidegate.models.options import WRITE_OPTIONS, checked_options
 
 if TYPE_CHECKING:
+    from tidegate.destinations.maintenance import Upkeep
     from tidegate.engines.base import WrittenFile
     from tidegate.models import DataFlow
     from tidegate.platforms import BasePlatform
@@ -149,7 +150,7 @@ class DeltaTable(BaseTable):
             max_commit_retries=0,
             app_transactions=[Transaction(commit.dataflow_id, commit.sequence, int(time.time() * 1000))],
         )
-        adds = [self._add(file) for file in change.added]
+        adds = [addition(file, self._path) for file in change.added]
         if snapshot.version is None:
             with self._conflicts(None):
                 create_table_with_add_actions(
@@ -173,6 +174,12 @@ class DeltaTable(BaseTable):
                 commit_properties=properties,
             )
         return snapshot.version + 1
+
+    def upkeep(self) -> Upkeep:
+        """Return how Delta tables are maintained."""
+        from tidegate.destinations.delta_maintenance import DeltaUpkeep
+
+        return DeltaUpkeep(self)
 
     def _commit_with_schema(
         self,
@@ -200,16 +207,6 @@ class DeltaTable(BaseTable):
         if not self.platform.put_if_absent(f"{self._path}/_delta_log/{version:020d}.json", entry):
             raise StaleSnapshotError
         return version
-
-    def _add(self, file: WrittenFile) -> AddAction:
-        return AddAction(
-            path=os.path.relpath(file.path, self._path),
-            size=file.size,
-            partition_values=dict(file.partition),
-            modification_time=int(time.time() * 1000),
-            data_change=True,
-            stats=delta_statistics(file.path),
-        )
 
     def _open(self, *, again: bool = True) -> deltalake.DeltaTable | None:
         if self.platform.file(self._path):
@@ -240,7 +237,7 @@ class DeltaTable(BaseTable):
         data = (os.path.relpath(file.path, self._path) for file in self.platform.files_below(self._path))
         return [
             *(name for name in log if name.endswith((".json", ".parquet"))),
-            *(name for name in data if not _is_ours(name.rpartition("/")[2])),
+            *(name for name in data if not is_ours(name.rpartition("/")[2])),
         ]
 
     def _refuse_unknown_features(self, table: deltalake.DeltaTable) -> None:
@@ -270,6 +267,18 @@ class DeltaTable(BaseTable):
             was_first = isinstance(error, CommitFailedError) or "already exists" in str(error)
             return was_first and deltalake.DeltaTable.is_deltatable(self._path)
         return isinstance(error, CommitFailedError) and deltalake.DeltaTable(self._path).version() != version
+
+
+def addition(file: WrittenFile, root: str, *, data_change: bool = True) -> AddAction:
+    """Return the action that adds a file; without `data_change` its rows are in the table already."""
+    return AddAction(
+        path=os.path.relpath(file.path, root),
+        size=file.size,
+        partition_values=dict(file.partition),
+        modification_time=int(time.time() * 1000),
+        data_change=data_change,
+        stats=delta_statistics(file.path),
+    )
 
 
 def _files(table: deltalake.DeltaTable, root: str) -> Iterator[DataFile]:
@@ -341,7 +350,7 @@ def _plain(dtype: pa.DataType) -> pa.DataType:
     return pa.string() if pa.types.is_large_string(dtype) or pa.types.is_string_view(dtype) else dtype
 
 
-def _is_ours(name: str) -> bool:
+def is_ours(name: str) -> bool:
     """Tell the data files that loads write."""
     return name.startswith("tg-")
 

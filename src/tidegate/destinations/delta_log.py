@@ -67,6 +67,23 @@ def log_entry(
     return "".join(f"{json.dumps(action)}\n" for action in actions).encode()
 
 
+def compaction_entry(
+    table: deltalake.DeltaTable, added: Iterable[AddAction], removed: Iterable[DataFile], *, about: Mapping[str, Any]
+) -> bytes:
+    """Return the entry that puts files in the place of others with the same rows, and changes nothing else.
+
+    Readers of changes pass it over, and a table that is only appended to takes it (Delta protocol, "Add File and
+    Remove File", `dataChange`).
+    """
+    now = int(time.time() * 1000)
+    actions = [
+        {"commitInfo": {"timestamp": now, **about}},
+        *({"remove": removal} for removal in _removals(table, removed, now, data_change=False)),
+        *({"add": _addition(file)} for file in added),
+    ]
+    return "".join(f"{json.dumps(action)}\n" for action in actions).encode()
+
+
 def _merged_schema(table: deltalake.DeltaTable, columns: Mapping[str, pa.DataType]) -> dict[str, Any]:
     there = {field["name"]: field for field in json.loads(table.schema().to_json())["fields"]}
     wanted = json.loads(Schema.from_arrow(pa.schema(list(columns.items()))).to_json())["fields"]
@@ -149,14 +166,16 @@ def _metadata(table: deltalake.DeltaTable, schema: Mapping[str, Any]) -> dict[st
     }
 
 
-def _removals(table: deltalake.DeltaTable, removed: Iterable[DataFile], now: int) -> Iterator[dict[str, Any]]:
+def _removals(
+    table: deltalake.DeltaTable, removed: Iterable[DataFile], now: int, *, data_change: bool = True
+) -> Iterator[dict[str, Any]]:
     """Yield removals, of paths as the log has them: readers compare them letter by letter."""
     files = list(removed)
     written = {unquote(path): path for path in pa.table(table.get_add_actions())["path"].to_pylist()} if files else {}
     for file in files:
         yield {
             "path": written[file.reference],
-            "dataChange": True,
+            "dataChange": data_change,
             "deletionTimestamp": now,
             "extendedFileMetadata": True,
             "partitionValues": dict(file.partition),
@@ -170,7 +189,7 @@ def _addition(file: AddAction) -> dict[str, Any]:
         "partitionValues": dict(file.partition_values),
         "size": file.size,
         "modificationTime": file.modification_time,
-        "dataChange": True,
+        "dataChange": file.data_change,
         "stats": file.stats,
     }
 

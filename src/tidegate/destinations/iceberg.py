@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile as ListedFile
     from pyiceberg.table import Table
 
+    from tidegate.destinations.maintenance import Upkeep
     from tidegate.models import DataFlow
     from tidegate.platforms import BasePlatform
 
@@ -100,17 +101,23 @@ class IcebergTable(BaseTable):
         """The table's folder; in a declared catalog its name."""
         return self._where.place
 
-    def snapshot(self) -> Snapshot:
-        """Return the table as it is now."""
+    def snapshot(self, *, rewrites: bool = False) -> Snapshot:
+        """Return the table as it is now.
+
+        Args:
+            rewrites: Whether rows of the table are read and written anew, also where the load type does not do so.
+        """
         self._table = table = self._load()
+        reads_rows = rewrites or self._reads_rows
         if table is None:
             self._refuse_foreign_files()
             return Snapshot(version=None)
         self._refuse(broken_rules(table))
-        if self._reads_rows:
+        if reads_rows:
             self._refuse(broken_rules_of_rows(table))
         history = TableHistory(table.metadata, self.place)
-        there = TableVersion(table=table, history=history, allow=self._refuse_unreadable)
+        allow = self._refuse_unreadable if reads_rows else lambda _: None
+        there = TableVersion(table=table, history=history, allow=allow)
         return Snapshot(
             version=history.version,
             columns=arrow_columns(table.schema()),
@@ -167,7 +174,7 @@ class IcebergTable(BaseTable):
 
     def commit(self, snapshot: Snapshot, change: Change, commit: Commit) -> int:
         """Write one new version of the table's metadata: schema, files, the flow's sequence and its position."""
-        with self._conflicts(commit):
+        with self.conflicts(commit):
             if snapshot.version is None:
                 self._where.make_namespace()  # a batch without rows has written no file that would have made it
             with self._where.opened():
@@ -177,6 +184,12 @@ class IcebergTable(BaseTable):
                 partitions = new_partitions(schema, change.partition_by)
                 transaction = self._where.creation(schema, partitions, dict(NEW_TABLE_PROPERTIES))
                 return commit_first(transaction, change, commit)
+
+    def upkeep(self) -> Upkeep:
+        """Return how Iceberg tables are maintained."""
+        from tidegate.destinations.iceberg_maintenance import IcebergUpkeep
+
+        return IcebergUpkeep(self, self._where)
 
     @property
     def _reads_rows(self) -> bool:
@@ -236,7 +249,7 @@ class IcebergTable(BaseTable):
             raise DestinationError(msg, code="TG402", where=folder, hint=hint)
 
     def _refuse_unreadable(self, files: list[ListedFile]) -> None:
-        if self._reads_rows and self._table is not None:
+        if self._table is not None:
             self._refuse(broken_rules_of_files(self._table, files))
 
     def _refuse(self, broken: Mapping[str, str]) -> None:
@@ -247,8 +260,12 @@ class IcebergTable(BaseTable):
             raise DestinationError(msg, {"features": sorted(broken)}, code="TG407", where=self.place, hint=hint)
 
     @contextmanager
-    def _conflicts(self, commit: Commit) -> Iterator[None]:
-        """Tell a commit that came too late from one that the table does not take: only the first may be repeated."""
+    def conflicts(self, commit: Commit | None) -> Iterator[None]:
+        """Tell a commit that came too late from one that the table does not take: only the first may be repeated.
+
+        Args:
+            commit: What is committed; None for what keeps the rows, which is not repeated when its answer was lost.
+        """
         try:
             yield
         except TidegateError:
@@ -258,12 +275,12 @@ class IcebergTable(BaseTable):
         except Exception as error:
             if is_collision(error):
                 raise StaleSnapshotError from error
-            if isinstance(error, RESTError) or is_database_error(error) or _is_of_network(error):
+            if commit and (isinstance(error, RESTError) or is_database_error(error) or _is_of_network(error)):
                 self._wait_for(commit)
-            if isinstance(error, CommitStateUnknownException) or _is_of_network(error):
+            if commit and (isinstance(error, CommitStateUnknownException) or _is_of_network(error)):
                 raise StaleSnapshotError from error  # whether it got in is found by reading
             msg = f"the commit failed: {_first_line(error)}"
-            hint = "nothing was changed; run again"
+            hint = "nothing was changed; run again" if commit else "no row was changed; run again"
             raise DestinationError(msg, code="TG401", where=self.place, hint=hint) from error
 
     def _wait_for(self, commit: Commit) -> None:

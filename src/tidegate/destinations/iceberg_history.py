@@ -98,10 +98,33 @@ class TableHistory:
         text = json.dumps(data)
         if len(text.encode()) > _LARGEST_IN_SUMMARY:
             text = json.dumps({name: data[name] for name in _ONLY_THESE})
+        return {COMMIT_KEY: text, **self.line_summary(version)}
+
+    def line_summary(self, version: int) -> dict[str, str]:
+        """Return what the summary of the next snapshot, with this sequence number, says of its line."""
         line = _joined([*self._line(), (version, version)])
         if surplus := line[:-_MOST_RANGES]:
             line = [(surplus[0][0], line[-_MOST_RANGES][1]), *line[1 - _MOST_RANGES :]]
-        return {COMMIT_KEY: text, LINE_KEY: ",".join(f"{first}-{last}" for first, last in line)}
+        return {LINE_KEY: ",".join(f"{first}-{last}" for first, last in line)}
+
+    def needed(self) -> set[int]:
+        """Return the ids of snapshots that must not expire, because only their summaries say what is asked here.
+
+        These are the current one and its ancestors up to the newest with a record of the line, and the newest commits
+        of dataflows whose property was removed.
+        """
+        needed: set[int] = set()
+        for snapshot in self._reachable():
+            needed.add(snapshot.snapshot_id)
+            if LINE_KEY in _summary(snapshot):
+                break
+        without_property = {flow for flow in self.flows() if f"{FLOW_PREFIX}{flow}" not in self._metadata.properties}
+        for snapshot in self._ancestors():
+            for commit in _commits([snapshot]):
+                if commit["dataflow_id"] in without_property:
+                    without_property.discard(commit["dataflow_id"])
+                    needed.add(snapshot.snapshot_id)
+        return needed
 
     def _stored(self, dataflow_id: str) -> dict[str, Any] | None:
         """Return the flow's newest commit; from the summaries where its property was removed."""

@@ -6,13 +6,16 @@ lost race goes back to the commit loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.table import Table, TableProperties
-from pyiceberg.utils.properties import property_as_bool
+from pyiceberg.table.snapshots import Operation
+from pyiceberg.table.update.snapshot import _ManifestMergeManager, _OverwriteFiles
+from pyiceberg.typedef import EMPTY_DICT
+from pyiceberg.utils.properties import property_as_bool, property_as_int
 
 from tidegate.destinations.iceberg_files import added_file, listed_files
 from tidegate.destinations.iceberg_history import TableHistory, property_of
@@ -20,7 +23,9 @@ from tidegate.destinations.iceberg_schema import change_schema
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile as ListedFile
+    from pyiceberg.manifest import ManifestFile
     from pyiceberg.table import Transaction
+    from pyiceberg.table.snapshots import Summary
     from pyiceberg.table.update.snapshot import _SnapshotProducer
 
     from tidegate.destinations.commit import Change, Commit, DataFile
@@ -97,6 +102,57 @@ def commit_next(there: TableVersion, change: Change, commit: Commit) -> int:
     change_schema(transaction, change.columns, replace=change.replaces_all)
     removed = there.files() if change.replaces_all else change.removed
     return _committed(transaction, there.history, change, commit, removed=[there.listed(file) for file in removed])
+
+
+def commit_compaction(there: TableVersion, change: Change) -> None:
+    """Put files in the place of others with the same rows, and merge manifests; no flow's record is touched."""
+    transaction = transaction_on(there.table)
+    metadata = transaction.table_metadata
+    summary = there.history.line_summary(metadata.next_sequence_number())
+    producer = _Compaction(
+        operation=Operation.REPLACE, transaction=transaction, io=there.table.io, snapshot_properties=summary
+    )
+    for file in change.added:
+        producer.append_data_file(added_file(file, metadata))
+    for known in change.removed:
+        producer.delete_data_file(there.listed(known))
+    producer.delete_by_predicate(AlwaysTrue())
+    producer.commit()
+    transaction.commit_transaction()
+
+
+class _Compaction(_OverwriteFiles):
+    """A snapshot with the same rows in other files, and with fewer manifests.
+
+    PyIceberg 0.12 makes no snapshots of this kind, and rewrites no manifests but those of appends.
+    """
+
+    def _process_manifests(self, manifests: list[ManifestFile]) -> list[ManifestFile]:
+        merging = _ManifestMergeManager(
+            target_size_bytes=manifest_target_size(self._transaction.table_metadata.properties),
+            min_count_to_merge=2,
+            merge_enabled=True,
+            snapshot_producer=self,
+        )
+        alive = [
+            manifest
+            for manifest in manifests
+            if manifest.has_added_files()
+            or manifest.has_existing_files()
+            or manifest.added_snapshot_id == self._snapshot_id
+        ]
+        return merging.merge_manifests(alive)
+
+    def _summary(self, snapshot_properties: dict[str, str] = EMPTY_DICT) -> Summary:
+        self._operation = Operation.OVERWRITE  # the only one of these that PyIceberg can sum up
+        summary = super()._summary(snapshot_properties)
+        return summary.model_copy(update={"operation": Operation.REPLACE})
+
+
+def manifest_target_size(properties: Mapping[str, str]) -> int:
+    """Return the size in bytes up to which manifests are merged."""
+    name, default = TableProperties.MANIFEST_TARGET_SIZE_BYTES, TableProperties.MANIFEST_TARGET_SIZE_BYTES_DEFAULT
+    return property_as_int(dict(properties), name, default) or default
 
 
 def _committed(

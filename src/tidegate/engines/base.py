@@ -328,6 +328,10 @@ class BaseEngine(ABC):
     def before(self, frame: Frame, starts: Mapping[str, Any]) -> Frame:
         """Return the rows whose every one of these watermark columns is set and before its start, if it has one."""
 
+    @abstractmethod
+    def in_window(self, frame: Frame, column: str, lower: Any, upper: Any, *, inside: bool = True) -> Frame:
+        """Return the rows whose value lies in `[lower, upper)`, or those whose value does not; NULL never does."""
+
 
 engine_registry: PluginRegistry[BaseEngine] = PluginRegistry("tidegate.engines", BaseEngine)
 engine_registry.register_lazy("polars", "tidegate.engines.polars:PolarsEngine")

@@ -309,6 +309,14 @@ class PolarsEngine(BaseEngine):
         ]
         return nw.from_native(lazy.filter(pl.all_horizontal(is_before).fill_null(value=False)))
 
+    def in_window(self, frame: Frame, column: str, lower: Any, upper: Any, *, inside: bool = True) -> Frame:
+        """Return the rows whose value lies in `[lower, upper)`, or the others."""
+        lazy: pl.LazyFrame = frame.to_native()
+        dtype = lazy.collect_schema()[column]
+        value = comparable(column, dtype)
+        is_inside = (value >= literal(lower, dtype)) & (value < literal(upper, dtype))
+        return nw.from_native(lazy.filter(is_inside if inside else ~is_inside.fill_null(value=False)))
+
 
 def _outranks(columns: int) -> pl.Expr:
     """Return whether `__tidegate_theirs_*` are greater than `__tidegate_ours_*`, one after the other; NULL is least."""

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from tidegate.destinations.turns import replay_chain
 from tidegate.engines import BaseEngine, engine_registry
 from tidegate.errors import ConfigurationError, TidegateError
 from tidegate.metadata import BaseMetadataProvider, FileMetadata
-from tidegate.models import ColumnCaseMode, DataFlow, RunConfig
+from tidegate.models import ColumnCaseMode, DataFlow, ReplayConfig, RunConfig
+from tidegate.orchestration.cancellation import Cancellation
+from tidegate.orchestration.destination_locks import DestinationLocks
 from tidegate.orchestration.job_distributor import JobDistributor
+from tidegate.orchestration.maintenance import Maintenance
 from tidegate.orchestration.parallel_executor import ParallelExecutor
 from tidegate.orchestration.planner import Planner
+from tidegate.orchestration.replay import earlier
+from tidegate.orchestration.replays import Replays
 from tidegate.orchestration.run import Run, place_of
-from tidegate.orchestration.runner import DestinationLocks, Runner
+from tidegate.orchestration.run_order import limits_of, missing_upstreams, tasks_of
+from tidegate.orchestration.run_recorder import RunRecorder
+from tidegate.orchestration.runner import Runner
 from tidegate.orchestration.secret_connections import SecretConnections
 from tidegate.platforms import BasePlatform, platform_registry
-from tidegate.reporting import EventStream, ExecutionResult, RunFinished, RunStarted, Sink
+from tidegate.reporting import EventStream, ExecutionResult, Notice, Sink
+from tidegate.reporting.sinks import configured_sinks
 from tidegate.secrets import BaseSecretProvider, EnvSecretProvider, install_secret_filter
-from tidegate.state import SQLiteStateStore, StateStore, state_path_of
+from tidegate.state import Replay, StateStore, state_path_of
 from tidegate.state.lease import Heartbeat
+from tidegate.state.opening import ENVIRONMENT_VARIABLE, open_state_store
 
 if TYPE_CHECKING:
+    from tidegate.orchestration.replays import ReplayPlan
     from tidegate.orchestration.stages import UnitPlan
 
 
@@ -37,10 +49,12 @@ class Driver:
         engine: What evaluates the frames.
         platform: Where bytes live; the local file system when not given.
         metadata_provider: Where dataflows are declared; not needed when they are given to :meth:`run`.
-        state: Where positions are kept; `.tidegate/state.db` in the project folder when not given.
+        state: Where positions are kept: a store, its URL or its path; what `$TIDEGATE_STATE` or the metadata say when
+            not given, else `.tidegate/state.db` in the project folder.
         config: Options of the run.
         secret_provider: Resolves secrets in connections; environment variables when not given.
         sinks: Who listens to events.
+        base_log_path: Folder of the record: Parquet and event files; `$TIDEGATE_LOG_PATH` when not given.
         root: The project folder; that of the metadata, or the working directory, when not given.
     """
 
@@ -50,10 +64,11 @@ class Driver:
         platform: BasePlatform | None = None,
         metadata_provider: BaseMetadataProvider | None = None,
         *,
-        state: StateStore | None = None,
+        state: StateStore | str | Path | None = None,
         config: RunConfig | None = None,
         secret_provider: BaseSecretProvider | None = None,
         sinks: Iterable[Sink] = (),
+        base_log_path: str | Path | None = None,
         root: str | Path | None = None,
     ) -> None:
         self.engine = engine
@@ -61,14 +76,21 @@ class Driver:
         self.metadata_provider = metadata_provider
         self.config = config or RunConfig()
         self.root = Path(root or (metadata_provider.root if metadata_provider else Path.cwd())).absolute()
-        state_path = state_path_of(self.root, metadata_provider.profile if metadata_provider else None)
-        self._home = state_path.parent
-        self.state = state or SQLiteStateStore(state_path)
-        self._distributor = JobDistributor(self.config.job_num, self.config.job_index)
+        profile = metadata_provider.profile if metadata_provider else None
+        self._home = state_path_of(self.root, profile).parent
+        if state is None or isinstance(state, str | Path):
+            declared = metadata_provider.state_url if metadata_provider else os.environ.get(ENVIRONMENT_VARIABLE)
+            url = state or declared
+            state = open_state_store(url, root=self.root, profile=profile)
+        self.state = state
+        self._distributor = JobDistributor(
+            self.config.job_num, self.config.job_index, distribution=self.config.distribution
+        )
         self._secrets = SecretConnections(secret_provider or EnvSecretProvider())
-        self._events = EventStream(sinks)
+        self._events = EventStream([*sinks, *configured_sinks(base_log_path)])
         self._heartbeat = Heartbeat(self.state)
         self._locks = DestinationLocks()
+        self._cancellation = Cancellation()
         self._closed = False
         install_secret_filter()
 
@@ -85,6 +107,10 @@ class Driver:
             self._heartbeat.close()
             self._events.close()
             self.state.close()
+
+    def cancel(self) -> None:
+        """End what runs at its next step, without a commit; call it from another thread."""
+        self._cancellation.cancel()
 
     def load_dataflows(
         self,
@@ -111,7 +137,7 @@ class Driver:
         flows = self.metadata_provider.get_dataflows(
             stage, names=names, active_only=active_only, attach_schema_hints=attach_schema_hints
         )
-        return self._distributor.filter_dataflows(flows, active_only=active_only)
+        return self._mine(flows, active_only=active_only)
 
     def plan(
         self,
@@ -165,18 +191,145 @@ class Driver:
         """
         mode = ColumnCaseMode(column_name_mode)
         flows = self.load_dataflows(stage, names=names) if dataflows is None else self._mine(dataflows)
+        tasks = tasks_of(flows)
         run = self._new_run(mode)
-        self._events.emit(
-            RunStarted(run_id=run.run_id, units=tuple((flow.name, flow.stage, place_of(flow)) for flow in flows))
-        )
-        executor = ParallelExecutor(self.config.max_workers, self.config.stop_on_error)
-        result = executor.execute_with_groups(self._distributor.group_dataflows(flows), run.unit)
-        result = self._with_unstarted(result, flows, run)
-        self._events.emit(RunFinished(result=result))
+        record = RunRecorder(run=run, command="run", flows=flows)
+        with record.held():
+            record.begin(tuple((flow.name, flow.stage, place_of(flow)) for flow in flows))
+            executor = ParallelExecutor(self.config.max_workers, self.config.stop_on_error)
+            result = executor.execute_tasks(tasks, run.load, skipped_fn=run.skipped, limits=limits_of(flows))
+            result = self._with_unstarted(result, flows, run)
+            record.end(result)
         return result
 
-    def _mine(self, dataflows: Sequence[DataFlow]) -> list[DataFlow]:
-        return self._distributor.filter_dataflows(dataflows)
+    def run_replay(
+        self,
+        dataflows: Sequence[DataFlow] | None = None,
+        replay: ReplayConfig | None = None,
+        column_name_mode: ColumnCaseMode | str = ColumnCaseMode.LOWER,
+        *,
+        stage: str | list[str] | None = None,
+        names: Sequence[str] | None = None,
+    ) -> ExecutionResult:
+        """Load a range of history again, in windows, each of which is committed once.
+
+        The positions of the dataflows stay where they are, unless `save_watermark` moves them. Dataflows are replayed
+        at the same time, the windows of one in their order; a window that fails ends the replay of its dataflow alone.
+        Replaying again goes on with what is left.
+
+        Args:
+            dataflows: These dataflows, instead of those of the metadata.
+            replay: The range, and how it is cut.
+            column_name_mode: How column names are written: `lower` or `snake`.
+            stage: A stage, several separated by commas, or a list of them; all when not given.
+            names: Only the dataflows of these names.
+
+        Returns:
+            The statistics, counted in windows; those that were done before count as skipped.
+
+        Raises:
+            TidegateError: the metadata do not hold, the range makes no windows, a dataflow cannot be loaded in windows
+                (TG620 to TG635), or rows would be doubled (TG509). Nothing was run.
+        """
+        if replay is None:
+            msg = "no range to replay"
+            raise ConfigurationError(msg, hint="run_replay(replay=ReplayConfig(start='2025-01-01', end='2025-04-01'))")
+        flows = self.load_dataflows(stage, names=names) if dataflows is None else self._mine(dataflows)
+        return self._replays(column_name_mode).run(flows, replay)
+
+    def plan_replay(
+        self,
+        dataflows: Sequence[DataFlow] | None = None,
+        replay: ReplayConfig | None = None,
+        *,
+        stage: str | list[str] | None = None,
+        names: Sequence[str] | None = None,
+    ) -> list[ReplayPlan]:
+        """Return what :meth:`run_replay` would do now: per dataflow its windows, and which are done. Changes nothing.
+
+        Raises:
+            TidegateError: as :meth:`run_replay`.
+        """
+        if replay is None:
+            msg = "no range to replay"
+            raise ConfigurationError(msg, hint="plan_replay(replay=ReplayConfig(start='2025-01-01', end='2025-04-01'))")
+        flows = self.load_dataflows(stage, names=names) if dataflows is None else self._mine(dataflows)
+        return self._replays(ColumnCaseMode.LOWER).plans(flows, replay)
+
+    def earlier_replays(
+        self,
+        replay: ReplayConfig,
+        *,
+        stage: str | list[str] | None = None,
+        names: Sequence[str] | None = None,
+    ) -> list[tuple[DataFlow, Replay, dict[str, int]]]:
+        """Return the dataflows with a replay of this range that no living process is at: its record, and its windows.
+
+        The windows are counted by what the ledger says of them: `written`, `failed`, ...
+        """
+        found = []
+        for flow in self.load_dataflows(stage, names=names):
+            replayed = earlier(flow, replay, state=self.state)
+            if replayed is not None:
+                chain = replay_chain(flow.dataflow_id, replayed.replay_id)
+                found.append((flow, replayed, self.state.counts(chain)))
+        return found
+
+    def load_maintenance_dataflows(
+        self,
+        connection: str | list[str] | None = None,
+        active_only: bool = True,  # noqa: FBT001, FBT002 - the seed's signature
+    ) -> list[DataFlow]:
+        """Return one dataflow of this job for each Delta or Iceberg table of the metadata, the smallest id first.
+
+        Args:
+            connection: Name or id of the destinations' connection; several separated by commas, or a list; or all.
+            active_only: Leave out inactive dataflows.
+
+        Raises:
+            MetadataError: the metadata do not hold, or a connection is unknown (TG104).
+        """
+        return self._maintenance().declared(self.metadata_provider, connection, active_only=active_only)
+
+    def run_maintenance(
+        self,
+        connection: str | list[str] | None = None,
+        dataflows: Sequence[DataFlow] | None = None,
+        do_compact: bool = True,  # noqa: FBT001, FBT002 - the seed's signature
+        do_cleanup: bool = True,  # noqa: FBT001, FBT002 - the seed's signature
+    ) -> ExecutionResult:
+        """Maintain each Delta and Iceberg table once, several at the same time; loads may run meanwhile.
+
+        Args:
+            connection: Name or id of the destinations' connection; several separated by commas, or a list; or all.
+            dataflows: Their tables, instead of those of the metadata.
+            do_compact: Merge small files.
+            do_cleanup: Remove files that no reader needs, `retention_hours` after they were replaced.
+
+        Raises:
+            MetadataError: the metadata do not hold, or a connection is unknown (TG104). Nothing was done.
+        """
+        maintenance = self._maintenance(do_compact=do_compact, do_cleanup=do_cleanup)
+        if dataflows is None:
+            return maintenance.carry_out(maintenance.declared(self.metadata_provider, connection))
+        return maintenance.carry_out(maintenance.given(dataflows, connection))
+
+    def _maintenance(self, *, do_compact: bool = True, do_cleanup: bool = True) -> Maintenance:
+        run = self._new_run(ColumnCaseMode.LOWER)
+        return Maintenance(run=run, distributor=self._distributor, do_compact=do_compact, do_cleanup=do_cleanup)
+
+    def _replays(self, column_name_mode: ColumnCaseMode | str) -> Replays:
+        return Replays(self._new_run(ColumnCaseMode(column_name_mode)))
+
+    def _mine(self, dataflows: Sequence[DataFlow], *, active_only: bool = True) -> list[DataFlow]:
+        """Return the dataflows of this job; tell of those that need dataflows of other jobs."""
+        mine = self._distributor.filter_dataflows(dataflows, active_only=active_only)
+        if len(mine) < len(dataflows) and self.config.job_num > 1:
+            for name, upstream in missing_upstreams(mine, dataflows).items():
+                message = f"dataflow {name!r} needs {', '.join(upstream)}, which another job runs"
+                hint = "distribution='balanced' keeps together what depends on each other"
+                self._events.emit(Notice(level="warning", message=message, hint=hint))
+        return mine
 
     def _new_run(self, mode: ColumnCaseMode) -> Run:
         run_id = uuid.uuid4().hex
@@ -198,6 +351,7 @@ class Driver:
             events=self._events,
             secrets=self._secrets,
             config=self.config,
+            cancellation=self._cancellation,
         )
 
     def _with_unstarted(self, result: ExecutionResult, flows: Sequence[DataFlow], run: Run) -> ExecutionResult:
@@ -214,9 +368,10 @@ def create_driver(
     *,
     profile: str | None = None,
     variables: Mapping[str, Any] | None = None,
-    state: StateStore | None = None,
+    state: StateStore | str | Path | None = None,
     secret_provider: BaseSecretProvider | None = None,
     sinks: Iterable[Sink] = (),
+    base_log_path: str | Path | None = None,
     root: str | Path | None = None,
     config: RunConfig | None = None,
     **options: Any,
@@ -229,9 +384,10 @@ def create_driver(
         metadata_provider: A metadata provider, or the path of a metadata file or project folder.
         profile: Name of the metadata profile.
         variables: Values that win over the declared variables.
-        state: Where positions are kept; `.tidegate/state.db` in the project folder when not given.
+        state: Where positions are kept: a store, its URL or its path; see :class:`Driver`.
         secret_provider: Resolves secrets in connections.
         sinks: Who listens to events.
+        base_log_path: Folder of the record: Parquet and event files.
         root: The project folder.
         config: Options of the run.
         **options: Single options of the run (:class:`~tidegate.models.RunConfig`): `max_workers`, `job_num`, ...
@@ -252,5 +408,6 @@ def create_driver(
         config=RunConfig.model_validate({**base.model_dump(), **options}),
         secret_provider=secret_provider,
         sinks=sinks,
+        base_log_path=base_log_path,
         root=root,
     )

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.orchestration.stages import (
     CommitLoad,
+    CommitWindow,
     Idle,
     KeepSourceRows,
+    KeepWindow,
     Meter,
     Read,
     Recover,
@@ -37,7 +39,7 @@ def explain(plan: UnitPlan) -> dict[str, Any]:
     }
 
 
-def explain_stage(stage: Stage) -> dict[str, Any]:
+def explain_stage(stage: Stage) -> dict[str, Any]:  # noqa: C901, PLR0911 - one case a stage
     """Return a stage as JSON-ready data: `step`, `text`, and the figures behind the text."""
     match stage:
         case Recover(state=state):
@@ -51,15 +53,21 @@ def explain_stage(stage: Stage) -> dict[str, Any]:
             return {"step": "read", "text": _read_text(about), **about}
         case KeepSourceRows(expression=expression):
             return {"step": "keep source rows", "text": expression}
+        case KeepWindow(window=window):
+            return {"step": "keep window", "text": f"{window.column} in {window.window}", "window": str(window.window)}
         case Meter():
             return {"step": "meter", "text": _meter_text(stage)}
         case Transform(name=name, detail=detail):
             return {"step": name, "text": detail}
         case Write():
             return {"step": "write", "text": _write_text(stage), "strategy": stage.strategy, "place": stage.place}
-        case CommitLoad(sequence=sequence):
+        case CommitLoad(sequence=sequence, window=window):
             text = f"load {sequence}: rows, sequence and position in one step"
+            text += f"; the position moves to {window.window.upper}" if window else ""
             return {"step": "commit", "text": text, "sequence": sequence}
+        case CommitWindow(window=window):
+            text = f"{window.window}: rows, and that the window is in, in one step; the position stays"
+            return {"step": "commit", "text": text, "window": str(window.window)}
 
 
 def _read_text(about: Mapping[str, Any]) -> str:

@@ -6,12 +6,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tidegate.destinations import BaseTable, strategy_registry, table_registry
-from tidegate.errors import ConfigurationError, WatermarkError
+from tidegate.destinations.turns import is_replay_of, replay_chain
+from tidegate.errors import ConfigurationError, LeaseHeldError, WatermarkError
+from tidegate.expressions.data_type import describe_type
 from tidegate.models.load_rules import load_faults
 from tidegate.orchestration.stages import (
     CommitLoad,
+    CommitWindow,
     Idle,
     KeepSourceRows,
+    KeepWindow,
     Meter,
     Read,
     Recover,
@@ -20,8 +24,10 @@ from tidegate.orchestration.stages import (
     UnitPlan,
     Write,
 )
+from tidegate.orchestration.work_unit import WorkUnit
 from tidegate.sources import source_registry
-from tidegate.state import FlowState, StateStore
+from tidegate.state import FlowState, Position, StateStore
+from tidegate.timegrid.bound import kind_of
 from tidegate.transformers import BaseTransformer, transformer_registry
 from tidegate.transformers.base import METER_ORDER
 
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
     from tidegate.models import Connection, DataFlow
     from tidegate.platforms import BasePlatform
     from tidegate.sources import ReadPlan
+    from tidegate.sources.base import ReadScope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,33 +46,36 @@ class Planner:
     state: StateStore
     platform: BasePlatform
 
-    def plan(self, flow: DataFlow, *, recover: bool = False) -> UnitPlan:
-        """Return what a load of the dataflow would do now.
+    def plan(self, unit: DataFlow | WorkUnit, *, recover: bool = False) -> UnitPlan:
+        """Return what a unit of work would do now.
 
         Args:
-            flow: The dataflow.
+            unit: The unit; a dataflow stands for a load of what is new.
             recover: Let the destination finish first what a process that died after its commit had begun.
 
         Raises:
             TidegateError: source, destination or state are not fit for a load.
         """
+        unit = unit if isinstance(unit, WorkUnit) else WorkUnit(flow=unit)
+        flow = unit.flow
         table = table_of(flow, self.platform)
         _refuse_impossible(flow, table)
         if recover:
             table.recover()
         snapshot = table.snapshot()
-        known = self.state.read(flow.dataflow_id) or FlowState(dataflow_id=flow.dataflow_id, name=flow.name)
-        current = _recovered(replace(known, name=flow.name), table, snapshot, flow.source.path or "")
+        current, stages = self._standing(unit, table, snapshot)
         source = source_registry.load(_format(flow.source.connection, "source"))(flow, self.platform)
-        strategy = strategy_registry.load(flow.destination.strategy)
-        read = source.plan(current.position, scope=strategy.reads)
-        stages: list[Stage] = [] if current is known or current.origin != "recovered" else [Recover(state=current)]
-        if read.nothing_new and snapshot.version is not None:
+        strategy = strategy_registry.load(unit.load_strategy)
+        scope: ReadScope = strategy.reads
+        if unit.window:
+            scope = "window" if strategy.replaces_windows else "all"
+        read = source.plan(current.position, scope=scope, window=unit.window)
+        if read.nothing_new and (snapshot.version is not None or unit.window):
             stages.append(Idle(plan=read, reason=read.nothing_new))
         else:
-            stages += _load_stages(flow, read, table, snapshot, current)
+            stages += _load_stages(unit, read, table, snapshot, current)
         return UnitPlan(
-            flow=flow,
+            unit=unit,
             state=current,
             source=source,
             table=table,
@@ -73,6 +83,52 @@ class Planner:
             stages=tuple(stages),
             notes=read.notes,
         )
+
+    def standing(self, flow: DataFlow) -> Position:
+        """Return the position of a dataflow: that of its last commit, where the state store does not know it yet.
+
+        Raises:
+            TidegateError: destination or state are not fit for a load.
+        """
+        table = table_of(flow, self.platform)
+        state, _ = self._standing(WorkUnit(flow=flow), table, table.snapshot())
+        return state.position
+
+    def _standing(self, unit: WorkUnit, table: BaseTable, snapshot: Snapshot) -> tuple[FlowState, list[Stage]]:
+        """Return where the unit starts from, and what has to be recovered before it does."""
+        flow = unit.flow
+        if unit.chain:  # a replay moves no position, and needs none
+            return FlowState(dataflow_id=unit.chain, name=flow.name), []
+        known = self.state.read(flow.dataflow_id) or FlowState(dataflow_id=flow.dataflow_id, name=flow.name)
+        current = _recovered(replace(known, name=flow.name), table, snapshot, flow.source.path or "")
+        if current.sequence == 0 and not unit.window:
+            self._refuse_replayed(flow, current, table, snapshot)
+        return current, [] if current is known or current.origin != "recovered" else [Recover(state=current)]
+
+    def _refuse_replayed(self, flow: DataFlow, current: FlowState, table: BaseTable, snapshot: Snapshot) -> None:
+        """Refuse to append from the start what a replay has put into the table before, or is about to.
+
+        Raises:
+            WatermarkError: it would double rows (TG509).
+            LeaseHeldError: a replay is under way (TG502).
+        """
+        if current.position or flow.destination.strategy != "append":
+            return
+        if owners := self.state.live_owners(replay_chain(flow.dataflow_id, "")):
+            msg = (
+                f"a replay of dataflow {flow.name!r} is under way: {owners[0]}; a load from the start would double rows"
+            )
+            raise LeaseHeldError(msg, hint="wait for it; then `tidegate state set` tells where loads go on")
+        replays = [commit for commit in table.commits() if is_replay_of(flow.dataflow_id, commit.dataflow_id)]
+        if snapshot.version is None or not any(commit.covered for commit in replays):
+            return
+        uppers = [window.upper for commit in replays for window in commit.covered]
+        last = max(upper for upper in uppers if kind_of(upper) == kind_of(uppers[0]))
+        column = flow.source.watermark_columns[0] if flow.source.watermark_columns else "COLUMN"
+        dtype = {name.lower(): describe_type(dtype) for name, dtype in snapshot.columns.items()}.get(column.lower())
+        msg = f"a replay has loaded rows of dataflow {flow.name!r} up to {last}; a load from the start doubles them"
+        hint = f"`tidegate state set {flow.name} '{column}:{dtype or 'TYPE'}={last}'` goes on from there"
+        raise WatermarkError(msg, code="TG509", where=table.place, hint=hint)
 
 
 def table_of(flow: DataFlow, platform: BasePlatform) -> BaseTable:
@@ -99,23 +155,25 @@ def _refuse_impossible(flow: DataFlow, table: BaseTable) -> None:
 
 
 def _load_stages(
-    flow: DataFlow, read: ReadPlan, table: BaseTable, snapshot: Snapshot, current: FlowState
+    unit: WorkUnit, read: ReadPlan, table: BaseTable, snapshot: Snapshot, current: FlowState
 ) -> list[Stage]:
+    flow = unit.flow
     steps = [
         (plugin.order, Transform(plugin=name, name=plugin.name, detail=detail))
         for name, plugin, detail in transformers_of(flow)
     ]
+    strategy = unit.load_strategy
     metered = Meter(
-        columns=flow.source.watermark_columns,
-        start=dict(read.starts),
-        recognises=flow.destination.strategy == "append",
+        columns=() if unit.window else flow.source.watermark_columns,
+        start={} if unit.window else dict(read.starts),
+        recognises=strategy == "append" and unit.window is None,
     )
     condition = flow.source.filter_expression
-    strategy = flow.destination.strategy
     return [
         Read(plan=read),
         *(step for order, step in steps if order < METER_ORDER),
         *([KeepSourceRows(expression=condition)] if condition else []),
+        *([KeepWindow(window=unit.window)] if unit.window else []),
         metered,
         *(step for order, step in steps if order >= METER_ORDER),
         Write(
@@ -125,7 +183,9 @@ def _load_stages(
             creates=snapshot.version is None,
             partition_by=snapshot.partition_by or tuple(part.column for part in flow.destination.partitions),
         ),
-        CommitLoad(sequence=current.sequence + 1),
+        CommitWindow(window=unit.window)
+        if unit.window and unit.chain
+        else CommitLoad(sequence=current.sequence + 1, window=unit.window),
     ]
 
 

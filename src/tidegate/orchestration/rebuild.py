@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from tidegate.destinations.turns import is_of_dataflow
 from tidegate.errors import TidegateError
 from tidegate.orchestration.planner import table_of
 from tidegate.orchestration.positions import ignoring_damage, leased
@@ -58,7 +59,7 @@ def undeclared_commits(flows: Sequence[DataFlow], platform: BasePlatform) -> lis
     for flow in flows:
         with suppress(TidegateError):
             for commit in table_of(flow, platform).commits():
-                if commit.dataflow_id not in declared:
+                if commit.dataflow_id not in declared and is_of_dataflow(commit.dataflow_id):
                     found.setdefault(commit.dataflow_id, commit)
     return list(found.values())
 

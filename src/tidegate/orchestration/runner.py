@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,14 +13,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tidegate.destinations import Commit, LoadStrategy, strategy_registry
 from tidegate.destinations.commit import LoadContext, commit_change
 from tidegate.destinations.evolution import Evolution
+from tidegate.destinations.turns import InSequence, InWindow
+from tidegate.engines.meter import Cursor
 from tidegate.engines.meter import Meter as RowMeter
 from tidegate.errors import TidegateError, WatermarkError
 from tidegate.expressions.sql import parse_expression
+from tidegate.orchestration.destination_locks import DestinationLocks
 from tidegate.orchestration.fitting import fitted, narrowed_at_source, spelled_as, without_place
+from tidegate.orchestration.outcome import Outcome
 from tidegate.orchestration.stages import (
     CommitLoad,
+    CommitWindow,
     Idle,
     KeepSourceRows,
+    KeepWindow,
     Meter,
     Read,
     Recover,
@@ -30,23 +35,30 @@ from tidegate.orchestration.stages import (
     UnitPlan,
     Write,
 )
+from tidegate.sources.window_bounds import bounds_in, column_called
+from tidegate.state import Position
 from tidegate.state.position import fingerprint
 from tidegate.transformers import TransformContext, transformer_registry
 from tidegate.transformers.column_names import final_names
 from tidegate.transformers.destination_columns import (
     moments_at_destination,
     order_at_destination,
-    watermark_at_destination,
+    unchanged_at_destination,
 )
 from tidegate.transformers.system_columns import load_stamp
 
 if TYPE_CHECKING:
+
     from tidegate.destinations.schema_policy import Settled
+    from tidegate.destinations.turns import Turn
     from tidegate.engines.base import BaseEngine, Frame, Written
     from tidegate.models import ColumnCaseMode
+    from tidegate.orchestration.cancellation import Cancellation
     from tidegate.reporting.events import Phase
     from tidegate.sources import OpenRead, ReadPlan
-    from tidegate.state import Lease, Position, StateStore
+    from tidegate.sources.base import ColumnWindow
+    from tidegate.state import Lease, StateStore
+    from tidegate.state.watermark import Value
 
 
 class Progress(Protocol):
@@ -54,35 +66,6 @@ class Progress(Protocol):
 
     def __call__(self, phase: Phase, rows_in: int | None = None, rows_out: int | None = None) -> None:
         """Take note."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Outcome:
-    """What a unit has done."""
-
-    rows_in: int = 0
-    rows_out: int = 0
-    rows_updated: int | None = None
-    rows_deleted: int | None = None
-    files_read: int | None = None
-    files_skipped: int | None = None
-    bytes_written: int = 0
-    sequence: int | None = None
-    position: Position | None = None
-    detail: str | None = None
-
-
-class DestinationLocks:
-    """One lock for each physical destination: loads of one process that write it take turns at the commit."""
-
-    def __init__(self) -> None:
-        self._locks: dict[str, threading.Lock] = {}
-        self._lock = threading.Lock()
-
-    def of(self, place: str) -> threading.Lock:
-        """Return the lock of a destination."""
-        with self._lock:
-            return self._locks.setdefault(place, threading.Lock())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,15 +79,22 @@ class Runner:
     column_name_mode: ColumnCaseMode
     locks: DestinationLocks
 
-    def run(self, plan: UnitPlan, lease: Lease, progress: Progress) -> Outcome:
+    def run(self, plan: UnitPlan, lease: Lease, progress: Progress, cancellation: Cancellation) -> Outcome:
         """Carry out all stages of a plan.
+
+        Args:
+            plan: What to do.
+            lease: The right to do it.
+            progress: Told how far it is.
+            cancellation: Asked between stages, between batches of rows, and before the commit.
 
         Raises:
             TidegateError: a stage failed. Source, destination and position are as before.
         """
-        load = _Load(self, plan, lease, progress)
+        load = _Load(self, plan, lease, progress, cancellation)
         try:
             for stage in plan.stages:
+                cancellation.check()
                 load.carry_out(stage)
         finally:
             load.clean_up()
@@ -114,18 +104,21 @@ class Runner:
 class _Load:
     """One plan under way."""
 
-    def __init__(self, runner: Runner, plan: UnitPlan, lease: Lease, progress: Progress) -> None:
+    def __init__(
+        self, runner: Runner, plan: UnitPlan, lease: Lease, progress: Progress, cancellation: Cancellation
+    ) -> None:
         self.outcome = Outcome()
         self._runner = runner
         self._plan = plan
         self._lease = lease
         self._progress = progress
+        self._cancellation = cancellation
         self._engine = runner.engine
         self._flow = plan.flow
-        flow_key = f"{fingerprint(plan.flow.dataflow_id):016x}"
-        self._load_id = f"tg-{flow_key}-{plan.state.sequence + 1:08d}-{uuid.uuid4().hex[:8]}"
-        self._flow_scratch = str(Path(runner.scratch_root, flow_key))
-        self._scratch = str(Path(self._flow_scratch, self._load_id))  # an owner that lost its lease may write yet
+        unit_key = f"{fingerprint(plan.unit.key):016x}"
+        self._load_id = f"tg-{unit_key}-{plan.state.sequence + 1:08d}-{uuid.uuid4().hex[:8]}"
+        self._unit_scratch = str(Path(runner.scratch_root, unit_key))
+        self._scratch = str(Path(self._unit_scratch, self._load_id))  # an owner that lost its lease may write yet
         self._context = TransformContext(
             flow=plan.flow,
             engine=runner.engine,
@@ -143,8 +136,9 @@ class _Load:
         self._evolution: Evolution
         self._written: Written
         self._position: Position
+        self._window_end: tuple[str, Value]
 
-    def carry_out(self, stage: Stage) -> None:
+    def carry_out(self, stage: Stage) -> None:  # noqa: C901 - one case a stage
         match stage:
             case Recover(state=state):
                 self._runner.state.write(self._lease, state)
@@ -158,14 +152,18 @@ class _Load:
                 self._open(read)
             case KeepSourceRows(expression=expression):
                 self._frame = self._engine.where(self._frame, parse_expression(expression))
-            case Meter():
-                self._metered()
+            case KeepWindow(window=window):
+                self._keep_window(window)
+            case Meter(columns=columns):
+                self._metered(counts_only=not columns)
             case Transform(plugin=plugin):
                 self._frame = transformer_registry.get(plugin).transform(self._frame, self._context)
             case Write(strategy=strategy):
                 self._write(strategy)
-            case CommitLoad(sequence=sequence):
-                self._commit(sequence)
+            case CommitLoad(sequence=sequence, window=window):
+                self._commit(sequence, window)
+            case CommitWindow(window=window):
+                self._commit_window(window)
 
     def clean_up(self) -> None:
         """Remove what is not part of a commit."""
@@ -179,20 +177,29 @@ class _Load:
 
     def _open(self, read: ReadPlan) -> None:
         self._progress("reading")
-        self._plan.table.platform.remove(self._flow_scratch)  # left by runs of this flow that were killed
+        self._plan.table.platform.remove(self._unit_scratch)  # left by runs of this unit that were killed
         self._read = read
         self._opened = self._plan.source.open(read, self._engine)
         for note in self._opened.notes:
             self._note(note)
         self._frame = self._opened.frame
+        self.outcome.columns_read = self._opened.columns
         self._count_files(read)
 
     def _count_files(self, read: ReadPlan) -> None:
         about = read.describe()
         self.outcome.files_read, self.outcome.files_skipped = about.get("files"), about.get("files skipped")
 
-    def _metered(self) -> None:
-        self._meter = RowMeter(self._opened.cursor, lambda rows: self._progress("writing", rows))
+    def _keep_window(self, window: ColumnWindow) -> None:
+        columns = self._engine.schema(self._frame)
+        column = column_called(window.column, columns, self._read.place)
+        lower, upper = bounds_in(replace(window, column=column), columns[column])
+        self._frame = self._engine.in_window(self._frame, column, lower, upper)
+        self._window_end = (column, upper)
+
+    def _metered(self, *, counts_only: bool) -> None:
+        cursor = Cursor() if counts_only else self._opened.cursor
+        self._meter = RowMeter(cursor, lambda rows: self._progress("writing", rows))
         self._frame = self._engine.metered(self._frame, self._meter)
 
     def _write(self, strategy: str) -> None:
@@ -208,6 +215,7 @@ class _Load:
         self._frame = spelled_as(self._frame, self._engine.schema(self._frame), snapshot.columns)
         settled = self._evolution.settle(self._engine.schema(self._frame), snapshot)
         frame, columns = fitted(self._frame, settled, self._engine), settled.columns
+        self.outcome.columns_written = columns
         keys = final_names(self._flow.destination.merge_keys, self._flow, self._context.column_name_mode, columns)
         context = LoadContext(
             load_id=self._load_id,
@@ -215,7 +223,7 @@ class _Load:
             keys=tuple(keys),
             order=order_at_destination(self._flow, self._context.column_name_mode, columns),
             moments=moments_at_destination(self._flow, self._context.column_name_mode, columns),
-            window=self._window(columns) if strategy_type.reads == "window" else {},
+            **self._window(strategy_type, columns),
             stamp=load_stamp(self._context.started_at, self._context.run_id),
         )
         self._strategy = strategy_type(table=table, engine=self._engine, context=context)
@@ -244,13 +252,26 @@ class _Load:
     def _note(self, note: str) -> None:
         self.outcome.detail = "; ".join(filter(None, (self.outcome.detail, note)))
 
-    def _window(self, columns: Mapping[str, Any]) -> dict[str, Any]:
-        """Return from where the source was read, by the watermark column as the destination calls it."""
-        names = watermark_at_destination(self._flow, self._context.column_name_mode, columns)
+    def _window(self, strategy: type[LoadStrategy], columns: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Return which part of the source was read, by its columns as the destination calls them."""
+        mode, window = self._context.column_name_mode, self._plan.unit.window
+        if window:
+            if not strategy.replaces_windows:
+                return {}
+            (name,) = unchanged_at_destination([window.column], self._flow, mode, columns)
+            lower, upper = bounds_in(replace(window, column=name), columns[name])
+            return {"window": {name: lower}, "until": {name: upper}}
+        if strategy.reads != "window":
+            return {}
+        names = unchanged_at_destination(self._flow.source.watermark_columns, self._flow, mode, columns)
         cursor = self._opened.cursor
-        return {name: cursor.start(column) for column, name in zip(cursor.columns, names, strict=True)}
+        starts = {name: cursor.start(column) for column, name in zip(cursor.columns, names, strict=True)}
+        return {"window": starts}
 
-    def _commit(self, sequence: int) -> None:
+    def _commit(self, sequence: int, window: ColumnWindow | None) -> None:
+        if window:
+            column, upper = self._window_end
+            self._position = Position(watermark={column: upper}, columns=self._position.columns)
         state = replace(
             self._plan.state,
             position=self._position,
@@ -258,9 +279,9 @@ class _Load:
             run_id=self._runner.run_id,
             origin="read",
         )
-        strategy = self._strategy
-        if self._written.rows or (strategy and strategy.commits_nothing) or self._plan.snapshot.version is None:
-            version = self._commit_to_table(sequence)
+        if self._changes_table:
+            turn = InSequence(commit=self._about(sequence, window))
+            version = self._commit_to_table(turn)
             state = replace(state, sequence=sequence, version=version, origin="commit")
         try:
             self._runner.state.write(self._lease, state)
@@ -271,27 +292,44 @@ class _Load:
         self.outcome.position = self._position
         self.outcome.sequence = state.sequence
 
-    def _commit_to_table(self, sequence: int) -> int:
-        assert self._strategy is not None  # noqa: S101 - planned before the commit
-        commit = Commit(
-            dataflow_id=self._flow.dataflow_id,
+    def _commit_window(self, window: ColumnWindow) -> None:
+        if self._changes_table and (self._written.rows or self._plan.snapshot.version is not None):
+            self._commit_to_table(InWindow(commit=self._about(0, window), window=window.window))
+        self.outcome.position = None
+
+    @property
+    def _changes_table(self) -> bool:
+        strategy = self._strategy
+        return bool(
+            self._written.rows or (strategy and strategy.commits_nothing) or self._plan.snapshot.version is None
+        )
+
+    def _about(self, sequence: int, window: ColumnWindow | None) -> Commit:
+        """Return what travels with the rows."""
+        return Commit(
+            dataflow_id=self._plan.unit.chain_id,
             name=self._flow.name,
             sequence=sequence,
             run_id=self._runner.run_id,
             load_id=self._load_id,
             load_type=self._flow.destination.load_type,
             source=self._read.place,
-            position=self._position,
+            position=self._position if self._plan.unit.chain == "" else Position(),
+            window=window.texts if window else None,
         )
+
+    def _commit_to_table(self, turn: Turn) -> int:
+        assert self._strategy is not None  # noqa: S101 - planned before the commit
         with self._runner.locks.of(self._flow.destination.destination_key):
             change, version = commit_change(
                 self._plan.table,
                 self._strategy,
-                commit,
+                turn,
                 self._plan.snapshot,
                 self._evolution,
-                guard=self._refuse_without_lease,
+                guard=self._guard,
             )
+        self.outcome.is_committed = True
         self._evolution.finish(change)
         self.outcome.rows_updated, self.outcome.rows_deleted = change.rows_updated, change.rows_deleted
         if change.rows_deleted:
@@ -299,23 +337,9 @@ class _Load:
             self._note(f"{rows} gone at the source")
         return version
 
-    def _refuse_without_lease(self) -> None:
+    def _guard(self) -> None:
+        """Refuse to commit what is no longer this process's to commit, or no longer wanted."""
+        self._cancellation.check()
         if not self._runner.state.holds(self._lease):
-            msg = f"the lease of dataflow {self._flow.name!r} was taken over by another process; nothing was changed"
+            msg = f"the lease of {self._plan.unit.name!r} was taken over by another process; nothing was changed"
             raise WatermarkError(msg, code="TG503", hint="the process that took it over goes on; run again later")
-
-
-def rendered(outcome: Outcome) -> Mapping[str, Any]:
-    """Return the outcome as fields of a unit report."""
-    return {
-        "rows_in": outcome.rows_in,
-        "rows_out": outcome.rows_out,
-        "rows_updated": outcome.rows_updated,
-        "rows_deleted": outcome.rows_deleted,
-        "files_read": outcome.files_read,
-        "files_skipped": outcome.files_skipped,
-        "bytes_written": outcome.bytes_written,
-        "sequence": outcome.sequence,
-        "position_after": outcome.position.render() if outcome.position else None,
-        "detail": outcome.detail,
-    }

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tidegate.destinations.commit import BaseTable, Snapshot
     from tidegate.models import DataFlow
+    from tidegate.orchestration.work_unit import WorkUnit
     from tidegate.sources import BaseSource, ReadPlan
+    from tidegate.sources.base import ColumnWindow
     from tidegate.state import FlowState
 
 
@@ -42,6 +44,13 @@ class KeepSourceRows:
     """Keep the rows that meet the source's own condition."""
 
     expression: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepWindow:
+    """Keep the rows whose value lies in the window."""
+
+    window: ColumnWindow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,16 +88,25 @@ class CommitLoad:
     """Make the rows visible, with sequence and position, in one step; then store the position."""
 
     sequence: int
+    window: ColumnWindow | None = None
+    """The window of a replay that moves the position to the window's end."""
 
 
-Stage = Recover | Idle | Read | KeepSourceRows | Meter | Transform | Write | CommitLoad
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommitWindow:
+    """Make the rows visible, and that the window is in, in one step. The dataflow's position stays where it is."""
+
+    window: ColumnWindow
+
+
+Stage = Recover | Idle | Read | KeepSourceRows | KeepWindow | Meter | Transform | Write | CommitLoad | CommitWindow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitPlan:
     """What one unit of work will do: its stages, and what they work on."""
 
-    flow: DataFlow
+    unit: WorkUnit
     state: FlowState
     """Where the flow stands, after recovery."""
     source: BaseSource
@@ -96,3 +114,8 @@ class UnitPlan:
     snapshot: Snapshot
     stages: tuple[Stage, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def flow(self) -> DataFlow:
+        """The dataflow."""
+        return self.unit.flow

@@ -18,6 +18,21 @@ if TYPE_CHECKING:
     from tidegate.engines.meter import Cursor, Reading
     from tidegate.models import DataFlow
     from tidegate.platforms import BasePlatform
+    from tidegate.timegrid import Window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnWindow:
+    """A window over the values of one column of a source, as it is called there."""
+
+    column: str
+    window: Window
+
+    @property
+    def texts(self) -> tuple[str, str]:
+        """Both bounds as text, ISO 8601 for times."""
+        lower, _, upper = str(self.window).partition("--")
+        return lower, upper
 
 
 ReadScope = Literal["new", "window", "all"]
@@ -63,13 +78,15 @@ class BaseSource(ABC):
         self.platform = platform
 
     @abstractmethod
-    def plan(self, position: Position, *, scope: ReadScope) -> ReadPlan:
+    def plan(self, position: Position, *, scope: ReadScope, window: ColumnWindow | None = None) -> ReadPlan:
         """Fix what will be read, without reading rows.
 
         Args:
             position: Where the dataflow stands.
             scope: `new` for what was not read before; `window` for all from the position on, also what was read
                 before; `all` for all of the source: the position then only serves for types.
+            window: What a replay reads: what surely holds nothing of it may be left out. With `window` there is
+                something to open all the same, with `all` the plan may say that there is nothing.
 
         Raises:
             SourceError: there is nothing at the place, or it cannot be read as it is.

@@ -6,15 +6,20 @@ import glob
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, date, datetime, timedelta
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from tidegate.engines.hive_paths import partition_values
 from tidegate.errors import SourceError
 from tidegate.platforms import BasePlatform, FileInfo
 from tidegate.platforms.base import glob_root
+from tidegate.sources.window_bounds import lies_outside
 from tidegate.state import Position
 from tidegate.state.position import fingerprint
 from tidegate.state.watermark import Value
+
+if TYPE_CHECKING:
+    from tidegate.sources.base import ColumnWindow
 
 SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "csv": (".csv", ".tsv", ".csv.gz", ".csv.zst"),
@@ -154,6 +159,50 @@ def select_files(
     )
 
 
+def select_in_window(
+    files: Sequence[FileInfo], window: ColumnWindow, root: str, file_format: str, *, has_partitions: bool = False
+) -> Selection:
+    """Sort files into those that may hold rows of a window and those that show they hold none.
+
+    Args:
+        files: All files of the source.
+        window: What is read.
+        root: The source's folder.
+        file_format: The files' format.
+        has_partitions: Whether folders below the root are hive partitions.
+    """
+    read: list[FileInfo] = []
+    by_name: list[FileInfo] = []
+    by_statistics: list[FileInfo] = []
+    for file in files:
+        partition = partition_values(file.path.removeprefix(root)) if has_partitions else {}
+        if window.column in partition:
+            value = _like(partition[window.column], _sample(window))
+            is_outside = value is not None and lies_outside(window, value, value)
+            (by_name if is_outside else read).append(file)
+        elif file_format == "parquet" and _statistics_lie_outside(file, window):
+            by_statistics.append(file)
+        else:
+            read.append(file)
+    return Selection(read=tuple(read), older_by_name=tuple(by_name), older_by_statistics=tuple(by_statistics))
+
+
+def _sample(window: ColumnWindow) -> Value:
+    lower = window.window.lower
+    return lower.replace(tzinfo=None) if isinstance(lower, datetime) else lower
+
+
+def _statistics_lie_outside(file: FileInfo, window: ColumnWindow) -> bool:
+    ranges = _file_ranges(file, window.column)
+    return bool(ranges) and all(lies_outside(window, least, greatest) for least, greatest in ranges)
+
+
+@lru_cache(maxsize=65_536)
+def _file_ranges(file: FileInfo, column: str) -> tuple[tuple[Any, Any], ...]:
+    """Return least and greatest value of a column in each row group; a replay asks for each of its windows."""
+    return tuple((least, greatest) for least, greatest, _ in _column_ranges(file.path, column))
+
+
 def _partition_is_older(values: Mapping[str, str | None], starts: Mapping[str, Value]) -> bool:
     """Tell whether every watermark column is a partition whose value lies before the start."""
     return all(_older(_like(values.get(column), start), start) for column, start in starts.items())
@@ -191,14 +240,14 @@ def _statistics_are_older(path: str, starts: Mapping[str, Value]) -> bool:
         bool(ranges)
         # floats prove nothing: NaN and infinity are no watermarks, and in no statistics or below any start
         and all(
-            nulls == 0 and not isinstance(top, float) and _older(_zoned(top, start), start) for top, nulls in ranges
+            nulls == 0 and not isinstance(top, float) and _older(_zoned(top, start), start) for _, top, nulls in ranges
         )
         for column, start in starts.items()
         for ranges in [list(_column_ranges(path, column))]
     )
 
 
-def _column_ranges(path: str, column: str) -> Iterator[tuple[Any, int | None]]:
+def _column_ranges(path: str, column: str) -> Iterator[tuple[Any, Any, int | None]]:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -213,9 +262,9 @@ def _column_ranges(path: str, column: str) -> Iterator[tuple[Any, int | None]]:
         statistics = footer.row_group(group).column(names.index(column)).statistics
         usable = statistics is not None and statistics.has_min_max and statistics.has_null_count
         try:
-            yield (statistics.max, statistics.null_count) if usable else (None, None)
+            yield (statistics.min, statistics.max, statistics.null_count) if usable else (None, None, None)
         except (ValueError, OverflowError):  # a time that Python's datetime cannot hold
-            yield (None, None)
+            yield (None, None, None)
 
 
 def _zoned(value: Any, start: Value) -> Any:

@@ -31,6 +31,7 @@ from tidegate.sources.file_listing import (
     list_files,
     seen_as,
     select_files,
+    select_in_window,
     source_root,
 )
 from tidegate.sources.partitions import known_partition_value, partition_type
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from tidegate.engines.base import BaseEngine
     from tidegate.engines.meter import Reading
     from tidegate.platforms import FileInfo
-    from tidegate.sources.base import ReadScope
+    from tidegate.sources.base import ColumnWindow, ReadScope
     from tidegate.state.watermark import Value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -87,7 +88,7 @@ class OpenFileRead(OpenRead):
 class FileSource(BaseSource):
     """Reads files. Each file is read once, unless it changes; rows are told apart by the watermark columns."""
 
-    def plan(self, position: Position, *, scope: ReadScope) -> FileReadPlan:
+    def plan(self, position: Position, *, scope: ReadScope, window: ColumnWindow | None = None) -> FileReadPlan:
         """List the files, and leave out those that show nothing new."""
         path = self.flow.source.path
         if path is None:
@@ -99,9 +100,13 @@ class FileSource(BaseSource):
         files = list_files(self.platform, path, file_format)
         cursor = self._cursor(position, position.columns)
         starts: dict[str, Value] = {}
-        everything = scope == "all"
-        again = scope == "window" and not is_unchanged(files, position, root)
-        if everything:
+        everything = scope == "all" or window is not None
+        again = scope == "window" and window is None and not is_unchanged(files, position, root)
+        if window:
+            selection = select_in_window(files, window, root, file_format, has_partitions=has_partitions)
+            if scope == "window" and not selection.read:  # no row is left in the window: any file says so
+                selection = Selection(read=tuple(files[-1:]))
+        elif everything:
             selection = Selection(read=tuple(files))
         else:
             starts = {column: start for column in cursor.columns if (start := cursor.start(column)) is not None}
@@ -118,7 +123,7 @@ class FileSource(BaseSource):
             place=path,
             position=Position() if everything else position,
             starts=starts,
-            nothing_new=None if selection.read else "nothing new",
+            nothing_new=None if selection.read else "nothing in the window" if window else "nothing new",
             notes=(*self._late_notes(selection), *_text_notes(cursor.columns, position, file_format)),
             root=root,
             format=file_format,

@@ -53,7 +53,7 @@ class WindowSet:
         Raises:
             ConfigurationError: TG624, when the window is of another kind.
         """
-        return next(self.missing(window), None) is None
+        return bool(self.ranges) and next(self.missing(window), None) is None
 
     def overlaps(self, window: Window) -> bool:
         """Tell whether any of a window lies in the set. Takes O(log n).

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tidegate.errors import TransformError
@@ -36,18 +36,20 @@ def moments_at_destination(flow: DataFlow, mode: ColumnCaseMode, columns: Collec
     return frozenset(_found(names, flow, mode, columns))
 
 
-def watermark_at_destination(flow: DataFlow, mode: ColumnCaseMode, columns: Collection[str]) -> tuple[str, ...]:
-    """Return the watermark columns as the destination has them, unchanged.
+def unchanged_at_destination(
+    names: Sequence[str], flow: DataFlow, mode: ColumnCaseMode, columns: Collection[str]
+) -> tuple[str, ...]:
+    """Return columns of the source as the destination has them, with the values that they have at the source.
 
     Raises:
         TransformError: one is not there (TG302), or holds other values there (TG306).
     """
-    for name in flow.source.watermark_columns:
+    for name in names:
         if name.lower() in _computed(flow):
-            msg = f"watermark column {name!r} is computed anew, so that the window to replace is not known"
-            hint = "give the computed column another name, or load without replace_by_watermark"
+            msg = f"column {name!r} is computed anew, so that the window to replace is not known"
+            hint = "give the computed column another name, or load without replacing a window"
             raise TransformError(msg, {"column": name}, code="TG306", hint=hint)
-    return tuple(final_names(flow.source.watermark_columns, flow, mode, columns))
+    return tuple(final_names(names, flow, mode, columns))
 
 
 def _computed(flow: DataFlow) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from tidegate.destinations.commit import Change, LoadStrategy, Snapshot
 from tidegate.destinations.load_strategies.layout import (
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from tidegate.destinations.commit import Replays
     from tidegate.engines.base import Frame, Written
     from tidegate.models import DataFlow
 
 
 class Append(LoadStrategy):
     """Adds files. No file of the table is read or rewritten, so other writers never invalidate the work."""
+
+    replays: ClassVar[Replays | None] = "any order"
 
     _columns: Mapping[str, pa.DataType]
     _partition_by: tuple[str, ...]

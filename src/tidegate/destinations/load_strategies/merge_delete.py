@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import narwhals as nw
 
@@ -13,7 +13,7 @@ from tidegate.transformers.change_data import IS_DELETE
 from tidegate.transformers.system_columns import DELETED_AT, UPDATED_AT, marks_deleted
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import DataFile
+    from tidegate.destinations.commit import DataFile, Replays
     from tidegate.engines.base import Written, WrittenFile
     from tidegate.models import DataFlow
 
@@ -24,6 +24,8 @@ class MergeDelete(MergeUpsert):
     A row that is kept and marked (`delete_mode: soft`) keeps its values, but for those that order changes: an older
     change that comes later does not bring it back. A hard delete leaves nothing that could tell.
     """
+
+    replays: ClassVar[Replays | None] = "in order"
 
     @classmethod
     def describe(cls, flow: DataFlow) -> str:

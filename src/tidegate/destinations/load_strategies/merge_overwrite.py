@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from tidegate.destinations.load_strategies.copy_on_write import Columns, Replacement
 from tidegate.destinations.load_strategies.merge_upsert import MergeUpsert
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import DataFile
+    from tidegate.destinations.commit import DataFile, Replays
     from tidegate.models import DataFlow
 
 
@@ -19,6 +19,8 @@ class MergeOverwrite(MergeUpsert):
     Where `deduplicate_columns` say that more than the merge keys identify a row, a key stands for a group of rows:
     the batch's group takes the place of the table's, whichever is later.
     """
+
+    replays: ClassVar[Replays | None] = "in order"
 
     @classmethod
     def describe(cls, flow: DataFlow) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 
@@ -11,7 +11,7 @@ from tidegate.destinations.load_strategies.copy_on_write import FILE, Columns, C
 from tidegate.transformers.system_columns import CREATED_AT, DELETED_AT
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import DataFile
+    from tidegate.destinations.commit import DataFile, Replays
     from tidegate.engines.base import Frame, Written, WrittenFile
     from tidegate.models import DataFlow
 
@@ -22,6 +22,8 @@ class MergeUpsert(CopyOnWrite):
     Where columns decide which of two rows is the later one, a row of the table that is later than that of the batch
     stays: many loads come to what one load of all their rows comes to.
     """
+
+    replays: ClassVar[Replays | None] = "by time"
 
     @classmethod
     def describe(cls, flow: DataFlow) -> str:

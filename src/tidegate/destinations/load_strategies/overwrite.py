@@ -9,12 +9,15 @@ from tidegate.destinations.commit import Change, Snapshot
 from tidegate.destinations.load_strategies.append import Append
 
 if TYPE_CHECKING:
+    from tidegate.destinations.commit import Replays
     from tidegate.models import DataFlow
     from tidegate.sources.base import ReadScope
 
 
 class Overwrite(Append):
     """Adds the new files and removes all others, in one commit; until then readers see the old rows."""
+
+    replays: ClassVar[Replays | None] = "replacing"
 
     reads: ClassVar[ReadScope] = "all"
     commits_nothing: ClassVar[bool] = True
@@ -32,6 +35,8 @@ class Overwrite(Append):
 
 class OverwritePartitions(Append):
     """Replaces the partitions that the rows are in, in one commit; the other partitions stay."""
+
+    replays: ClassVar[Replays | None] = "replacing"
 
     reads: ClassVar[ReadScope] = "all"
 

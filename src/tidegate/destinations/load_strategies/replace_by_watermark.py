@@ -10,7 +10,7 @@ import narwhals as nw
 from tidegate.destinations.load_strategies.copy_on_write import Columns, CopyOnWrite, Replacement
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import DataFile, Snapshot
+    from tidegate.destinations.commit import DataFile, Replays, Snapshot
     from tidegate.models import DataFlow
     from tidegate.sources.base import ReadScope
     from tidegate.state.watermark import Value
@@ -22,6 +22,8 @@ class ReplaceByWatermark(CopyOnWrite):
     The window begins at the position less `watermark_lag`, both closed. A first load has no position: its window begins
     at the batch's smallest value. Rows without a watermark are read every time, and so belong to every window.
     """
+
+    replays: ClassVar[Replays | None] = "replacing"
 
     reads: ClassVar[ReadScope] = "window"
     commits_nothing: ClassVar[bool] = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import narwhals as nw
 import pyarrow as pa
@@ -32,7 +32,7 @@ from tidegate.transformers.scd2_columns import IS_CURRENT, SCD2_COLUMNS, VALID_F
 from tidegate.transformers.system_columns import CREATED_AT
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import Change, DataFile, Snapshot
+    from tidegate.destinations.commit import Change, DataFile, Replays, Snapshot
     from tidegate.engines.base import Frame, WrittenFile
     from tidegate.models import DataFlow
 
@@ -58,6 +58,8 @@ class Scd2(CopyOnWrite):
     that of the batch counts, unless the columns that order changes say that the table's is later. Without an effective
     column rows hold from the time of their load, and one that is older than a version of its key is no news.
     """
+
+    replays: ClassVar[Replays | None] = "any order"
 
     @classmethod
     def describe(cls, flow: DataFlow) -> str:

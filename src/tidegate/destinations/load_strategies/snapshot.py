@@ -14,7 +14,7 @@ from tidegate.destinations.load_strategies.merge_upsert import MergeUpsert
 from tidegate.transformers.system_columns import DELETED_AT, UPDATED_AT, marks_deleted
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import DataFile, Snapshot
+    from tidegate.destinations.commit import DataFile, Replays, Snapshot
     from tidegate.engines.base import Written, WrittenFile
     from tidegate.models import DataFlow
     from tidegate.sources.base import ReadScope
@@ -29,6 +29,8 @@ class SnapshotMirror(MergeUpsert):
 
     Rows are compared by a 64-bit hash of their content, key by key.
     """
+
+    replays: ClassVar[Replays | None] = None
 
     reads: ClassVar[ReadScope] = "all"
     commits_nothing: ClassVar[bool] = True

@@ -1,0 +1,71 @@
+"""replace_window: the rows of the table in a window are replaced by the batch. Only replays use it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tidegate.destinations.load_strategies.copy_on_write import Columns, CopyOnWrite, Replacement
+
+if TYPE_CHECKING:
+    from tidegate.destinations.commit import DataFile, Replays, Snapshot
+    from tidegate.models import DataFlow
+
+
+class ReplaceWindow(CopyOnWrite):
+    """Makes one window of the table equal to the source's, whatever was loaded of it before; the rest stays.
+
+    Rows without a value in the window's column lie in no window, and stay.
+    """
+
+    replays: ClassVar[Replays | None] = "any order"
+
+    commits_nothing: ClassVar[bool] = True
+    replaces_windows: ClassVar[bool] = True
+
+    @classmethod
+    def describe(cls, flow: DataFlow) -> str:  # noqa: ARG003 - the same for every dataflow
+        """Say what is done."""
+        return "replace the rows of the window"
+
+    def examine_batch(self) -> None:
+        """Refuse keys that occur twice, where there are keys."""
+        if self.context.keys:
+            super().examine_batch()
+
+    def candidates(self, snapshot: Snapshot) -> list[DataFile]:
+        """Return the files that are not proved to lie outside the window."""
+        (column, lower), (upper,) = self._bounds(), self.context.until.values()
+        return [
+            file
+            for file in snapshot.files()
+            if not _precedes(file.upper.get(column), lower) and not _reaches(file.lower.get(column), upper)
+        ]
+
+    def replacement(self, candidates: Sequence[DataFile], columns: Columns) -> Replacement:
+        """Keep what lies outside the window, and add the batch."""
+        (column, lower), (upper,) = self._bounds(), self.context.until.values()
+        return Replacement(
+            touched=candidates,
+            keep=lambda rows, _: self.engine.in_window(rows, column, lower, upper, inside=False),
+            come=self.put(self.read(self.batch, columns), "new") if self.batch.rows else (),
+        )
+
+    def _bounds(self) -> tuple[str, Any]:
+        ((column, lower),) = self.context.window.items()
+        return column, lower
+
+
+def _precedes(upper: Any, start: Any) -> bool:
+    """Tell whether a bound proves that all values are before the start; a float proves nothing: NaN is in no bound."""
+    try:
+        return upper is not None and not isinstance(upper, float) and bool(upper < start)
+    except TypeError:
+        return False
+
+
+def _reaches(lower: Any, end: Any) -> bool:
+    try:
+        return lower is not None and not isinstance(lower, float) and bool(lower >= end)
+    except TypeError:
+        return False

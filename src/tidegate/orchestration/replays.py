@@ -1,0 +1,171 @@
+"""Replaying several dataflows: at the same time, in the order that they need, and as one run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from tidegate.orchestration.replay import FlowReplay, begin, prepare
+from tidegate.orchestration.replay_run import Replayed, ReplayRun
+from tidegate.orchestration.run import blank_report
+from tidegate.orchestration.run_order import limits_of, tasks_of
+from tidegate.orchestration.run_recorder import RunRecorder
+from tidegate.orchestration.schedule import Ending, Schedule, Task
+from tidegate.orchestration.work_unit import WorkUnit
+from tidegate.reporting import ErrorReport, ExecutionResult, Notice
+from tidegate.reporting.events import UnitFinished
+
+if TYPE_CHECKING:
+    from tidegate.models import DataFlow, ReplayConfig
+    from tidegate.orchestration.run import Run
+    from tidegate.timegrid import Window
+
+_KEYS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayPlan:
+    """What a replay of one dataflow would do."""
+
+    flow: DataFlow
+    column: str
+    strategy: str
+    windows: int
+    done: int
+    """How many of them are in the table, or known to hold no rows."""
+    first: Window | None
+    """The first window to load; None when all are done."""
+    last: Window | None
+
+
+class Replays:
+    """Replays dataflows, as part of one run."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._stop = threading.Event()
+        self._replayed: dict[str, Replayed] = {}
+
+    def run(self, flows: Sequence[DataFlow], config: ReplayConfig) -> ExecutionResult:
+        """Replay them, and return what happened, counted in windows.
+
+        Raises:
+            TidegateError: one of them cannot be replayed so; nothing was run.
+        """
+        started = time.perf_counter()
+        tasks = tasks_of(flows)
+        recorder = RunRecorder(run=self._run, command="replay", flows=flows)
+        with recorder.held(), ExitStack() as at_work:
+            replays = {flow.dataflow_id: self._begun(flow, config, at_work) for flow in flows}
+            recorder.begin(())
+            self._carry_out(tasks, replays)
+        reports = [report for flow in flows for report in self._of(flow).reports]
+        result = ExecutionResult.from_units(
+            reports, run_id=self._run.run_id, duration_seconds=time.perf_counter() - started
+        )
+        done_before = sum(self._of(flow).done_before for flow in flows)
+        result.total += done_before
+        result.skipped += done_before
+        result.counted_in = "window"
+        recorder.end(result)
+        return result
+
+    def _carry_out(self, tasks: Sequence[Task[DataFlow]], replays: Mapping[str, FlowReplay]) -> None:
+
+        def process(task: Task[DataFlow]) -> Ending:
+            replayed = self._replay(replays[task.key])
+            self._replayed[task.key] = replayed
+            if replayed.ending == "failed" and self._run.config.stop_on_error:
+                self._stop.set()
+            return replayed.ending
+
+        def skip(task: Task[DataFlow], reason: str) -> None:
+            if task.item is not None:
+                self._replayed[task.key] = Replayed(reports=[self._run.skipped(task.item, reason)])
+
+        schedule = Schedule(
+            tasks,
+            max_workers=min(self._run.config.max_workers, max(len(tasks), 1)),
+            limits=limits_of([task.item for task in tasks if task.item]),
+            stop=self._stop,
+        )
+        schedule.run(process, skip)
+
+    def plans(self, flows: Sequence[DataFlow], config: ReplayConfig) -> list[ReplayPlan]:
+        """Return what a replay would do; changes nothing."""
+        return [_plan(self._prepared(flow, config), self._run) for flow in flows]
+
+    def _of(self, flow: DataFlow) -> Replayed:
+        return self._replayed.get(flow.dataflow_id) or Replayed(stopped=True)
+
+    def _prepared(self, flow: DataFlow, config: ReplayConfig) -> FlowReplay:
+        state, platform = self._run.state, self._run.planner.platform
+        return replace(prepare(self._run.secrets.resolved(flow), config, state=state, platform=platform), flow=flow)
+
+    def _begun(self, flow: DataFlow, config: ReplayConfig, at_work: ExitStack) -> FlowReplay:
+        """Return the replay of a dataflow, begun; others see that this process is at work on it, until the end."""
+        run = self._run
+        prepared = self._prepared(flow, config)
+        if run.config.dry_run:
+            return prepared
+        if prepared.chain:
+            lease = run.state.acquire(f"{prepared.chain}|at work|{run.run_id}")
+            at_work.callback(run.state.release, lease)
+            run.heartbeat.add(lease)
+            at_work.callback(run.heartbeat.remove, lease)
+        resolved = replace(prepared, flow=run.secrets.resolved(flow))
+        begin(resolved, state=run.state, platform=run.planner.platform)
+        return prepared
+
+    def _replay(self, flow_replay: FlowReplay) -> Replayed:
+        """Replay one dataflow. Never raises for a failure of the dataflow."""
+        replaying = ReplayRun(flow_replay, self._run, self._stop)
+        try:
+            replayed = replaying.carry_out()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other dataflows go on
+            blank = blank_report(WorkUnit(flow=flow_replay.flow, operation="replay"), self._run.run_id)
+            failure = ErrorReport.from_exception(self._run.runner.engine.translate(error))
+            report = replace(blank, ended_at=datetime.now(UTC), error=failure)
+            self._run.events.emit(UnitFinished(report=report))
+            replayed = replace(replaying.so_far, reports=[*replaying.so_far.reports, report])
+        if replayed.done_before:
+            windows = "1 window was" if replayed.done_before == 1 else f"{replayed.done_before:,} windows were"
+            message = f"{flow_replay.flow.name}: {windows} done before"
+            self._run.events.emit(Notice(level="info", message=message))
+        return replayed
+
+
+def _plan(flow_replay: FlowReplay, run: Run) -> ReplayPlan:
+    windows = done = 0
+    first = last = None
+    is_recorded = bool(flow_replay.chain and run.state.counts(flow_replay.chain))
+    for batch in _batches(flow_replay.windows()):
+        left = [window for window in batch if not flow_replay.covered.covers(window)]
+        if is_recorded:
+            keys = {flow_replay.unit(window).key: window for window in left}
+            recorded = run.state.done(keys)
+            left = [window for key, window in keys.items() if key not in recorded]
+        windows += len(batch)
+        done += len(batch) - len(left)
+        if left:
+            first, last = first or left[0], left[-1]
+    return ReplayPlan(
+        flow=flow_replay.flow,
+        column=flow_replay.column,
+        strategy=flow_replay.strategy,
+        windows=windows,
+        done=done,
+        first=first,
+        last=last,
+    )
+
+
+def _batches(windows: Iterator[Window]) -> Iterator[list[Window]]:
+    while batch := list(islice(windows, _KEYS_AT_ONCE)):
+        yield batch
