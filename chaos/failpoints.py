@@ -49,7 +49,7 @@ class Failpoint:
     """Whether the load is in by then, and its position is not stored."""
 
 
-_STATE = "tidegate.state.sqlite:SQLiteStateStore"
+_STATE = "tidegate.state.sql_store:SqlStateStore"
 _TABLE = "tidegate.destinations.commit:BaseTable"
 _STRATEGY = "tidegate.destinations.commit:LoadStrategy"
 _FILES = "tidegate.destinations.files:FileTable"
@@ -64,7 +64,7 @@ def _at(when: When, *targets: str, **about: Any) -> Failpoint:
 
 
 FAILPOINTS = {
-    "lease taken": _at("after", f"{_STATE}.acquire"),
+    "lease taken": _at("after", f"{_STATE}.acquire", most=2),
     "planned": _at("after", "tidegate.orchestration.planner:Planner.plan"),
     "source opened": _at("after", "tidegate.sources.files:FileSource.open"),
     "mid-read": _at("before", "tidegate.engines.meter:Meter.__call__", most=3),
