@@ -50,8 +50,8 @@ class Failpoint:
 
 
 _STATE = "tidegate.state.sql_store:SqlStateStore"
-_TABLE = "tidegate.destinations.commit:BaseTable"
-_STRATEGY = "tidegate.destinations.commit:LoadStrategy"
+_TABLE = "tidegate.destinations.table:BaseTable"
+_STRATEGY = "tidegate.destinations.strategy:LoadStrategy"
 _FILES = "tidegate.destinations.files:FileTable"
 _LOCAL = "tidegate.platforms.local:LocalPlatform"
 _REWRITE = "tidegate.destinations.load_strategies.copy_on_write:CopyOnWrite"

@@ -41,7 +41,7 @@ def come_first() -> None:
 
         return wrapped
 
-    failpoints.wrap("tidegate.destinations.commit:BaseTable.commit", outrun)
+    failpoints.wrap("tidegate.destinations.table:BaseTable.commit", outrun)
 
 
 def _commit_another(table: Any, commit: Callable[..., int], own: Any) -> None:
@@ -54,7 +54,7 @@ def _commit_another(table: Any, commit: Callable[..., int], own: Any) -> None:
                 there = open_iceberg(Path(table.place))
                 there.append(there.schema().as_arrow().empty_table())
         case _:
-            from tidegate.destinations.commit import Change
+            from tidegate.destinations.table import Change
 
             snapshot = table.snapshot()
             nothing = Change(columns=snapshot.columns, partition_by=snapshot.partition_by)

@@ -15,10 +15,10 @@ from deltalake.transaction import AddAction
 
 from tests.behaviour.project import Project, data_files, iceberg_table, tree
 from tidegate import create_driver
-from tidegate.destinations.commit import StaleSnapshotError
 from tidegate.destinations.compaction import compact
 from tidegate.destinations.iceberg_history import TableHistory
 from tidegate.destinations.iceberg_maintenance import _expirable
+from tidegate.destinations.table import StaleSnapshotError
 from tidegate.engines.polars import PolarsEngine
 from tidegate.errors import DestinationError, MetadataError
 from tidegate.orchestration.maintenance import LEASE_PREFIX, dedupe_by_destination

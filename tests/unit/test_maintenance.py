@@ -5,8 +5,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.destinations.commit import DataFile
 from tidegate.destinations.compaction import groups_of_small_files
+from tidegate.destinations.table import DataFile
 
 FILES = st.lists(st.tuples(st.integers(1, 120), st.integers(0, 50), st.sampled_from(["north", "south", None])))
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.destinations.commit import Snapshot
 from tidegate.destinations.schema_policy import Settled, settle
+from tidegate.destinations.table import Snapshot
 from tidegate.destinations.table_types import delta_type, fits, united
 from tidegate.errors import DestinationError
 

@@ -15,7 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tidegate.destinations.commit import MOST_ATTEMPTS, Change, DataFile, Snapshot, StaleSnapshotError
+from tidegate.destinations.commit import MOST_ATTEMPTS
+from tidegate.destinations.table import Change, DataFile, Snapshot, StaleSnapshotError
 from tidegate.engines.hive_paths import partition_folder
 from tidegate.errors import CommitConflictError, DestinationError, TidegateError
 

@@ -22,17 +22,11 @@ from deltalake import CommitProperties, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from tidegate.destinations.commit import (
-    BaseTable,
-    Change,
-    Commit,
-    DataFile,
-    Snapshot,
-    StaleSnapshotError,
-)
+from tidegate.destinations.commit import Commit
 from tidegate.destinations.delta_log import log_entry
 from tidegate.destinations.delta_rules import broken_rules
 from tidegate.destinations.statistics import delta_statistics, safe_lower, safe_upper
+from tidegate.destinations.table import BaseTable, Change, DataFile, Snapshot, StaleSnapshotError
 from tidegate.destinations.table_types import delta_type
 from tidegate.engines.base import FileTarget
 from tidegate.errors import DestinationError

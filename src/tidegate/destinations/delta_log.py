@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import deltalake
     from deltalake.transaction import AddAction
 
-    from tidegate.destinations.commit import DataFile
+    from tidegate.destinations.table import DataFile
 
 _NO_ZONE = "timestamp_ntz"
 _NO_ZONE_FEATURE = "timestampNtz"

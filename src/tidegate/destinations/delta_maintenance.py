@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from deltalake.exceptions import DeltaError
 
-from tidegate.destinations.commit import Change, Snapshot, StaleSnapshotError
 from tidegate.destinations.delta import addition, is_ours
 from tidegate.destinations.delta_log import compaction_entry
 from tidegate.destinations.maintenance import LEAST_ORPHAN_HOURS, CleanedUp, Upkeep, old_files, remove_files
+from tidegate.destinations.table import Change, Snapshot, StaleSnapshotError
 from tidegate.errors import DestinationError
 
 if TYPE_CHECKING:

@@ -11,16 +11,17 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tidegate.destinations.commit import Change, DataFile, Snapshot, StaleSnapshotError
 from tidegate.destinations.load_strategies.layout import ROWS_PER_REWRITE, rewrite_groups
 from tidegate.destinations.schema_policy import Settled, settle
+from tidegate.destinations.table import Change, DataFile, Snapshot, StaleSnapshotError
 from tidegate.engines.base import ColumnCast
 from tidegate.errors import CommitConflictError, DestinationError, TidegateError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tidegate.destinations.commit import BaseTable, LoadStrategy
+    from tidegate.destinations.strategy import LoadStrategy
+    from tidegate.destinations.table import BaseTable
     from tidegate.engines.base import BaseEngine, WrittenFile
     from tidegate.models.destination import SchemaPolicy
 

@@ -13,14 +13,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
-from tidegate.destinations.commit import (
-    BaseTable,
-    Change,
-    Commit,
-    DataFile,
-    Snapshot,
-    StaleSnapshotError,
-)
+from tidegate.destinations.commit import Commit
+from tidegate.destinations.table import BaseTable, Change, DataFile, Snapshot, StaleSnapshotError
 from tidegate.destinations.table_types import fits
 from tidegate.engines.base import FileFormat, FileTarget
 from tidegate.engines.hive_paths import partition_values

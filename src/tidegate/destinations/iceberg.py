@@ -20,7 +20,7 @@ from pyiceberg.exceptions import (
     TableAlreadyExistsError,
 )
 
-from tidegate.destinations.commit import BaseTable, Change, Commit, Snapshot, StaleSnapshotError
+from tidegate.destinations.commit import Commit
 from tidegate.destinations.iceberg_catalog import (
     TableInCatalog,
     foreign_names,
@@ -50,6 +50,7 @@ from tidegate.destinations.iceberg_transaction import (
     commit_next,
     transaction_on,
 )
+from tidegate.destinations.table import BaseTable, Change, Snapshot, StaleSnapshotError
 from tidegate.destinations.table_types import iceberg_type, iceberg_united
 from tidegate.engines.base import FieldId, FileTarget
 from tidegate.errors import DestinationError, TidegateError

@@ -17,12 +17,13 @@ from pyiceberg.manifest import ManifestContent
 from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID, RemoveSnapshotsUpdate
 from pyiceberg.utils.properties import property_as_bool
 
-from tidegate.destinations.commit import MOST_ATTEMPTS, Change, Snapshot, StaleSnapshotError
+from tidegate.destinations.commit import MOST_ATTEMPTS
 from tidegate.destinations.iceberg_catalog import local_path
 from tidegate.destinations.iceberg_history import TableHistory
 from tidegate.destinations.iceberg_rules import data_folder
 from tidegate.destinations.iceberg_transaction import commit_compaction, manifest_target_size
 from tidegate.destinations.maintenance import CleanedUp, Upkeep, before, old_files, remove_files
+from tidegate.destinations.table import Change, Snapshot, StaleSnapshotError
 from tidegate.errors import CommitConflictError
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ from pyiceberg.types import (
     UUIDType,
 )
 
-from tidegate.destinations.commit import incompatible
+from tidegate.destinations.table import incompatible
 from tidegate.destinations.table_types import iceberg_type, iceberg_united
 from tidegate.engines.base import FieldId
 from tidegate.expressions.data_type import describe_type

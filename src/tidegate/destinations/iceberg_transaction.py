@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from pyiceberg.table.snapshots import Summary
     from pyiceberg.table.update.snapshot import _SnapshotProducer
 
-    from tidegate.destinations.commit import Change, Commit, DataFile
+    from tidegate.destinations.commit import Commit
+    from tidegate.destinations.table import Change, DataFile
 
 NEW_TABLE_PROPERTIES = {
     TableProperties.PARQUET_COMPRESSION: "zstd",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tidegate.errors import TidegateError
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import BaseTable, Change, Snapshot
+    from tidegate.destinations.table import BaseTable, Change, Snapshot
     from tidegate.platforms import BasePlatform
     from tidegate.platforms.base import FileInfo
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from tidegate.destinations.commit import incompatible
+from tidegate.destinations.table import incompatible
 from tidegate.destinations.table_types import fits, united
 from tidegate.engines.base import FILE_INFO_COLUMNS
 from tidegate.errors import DestinationError
@@ -22,7 +22,7 @@ from tidegate.transformers.scd2_columns import SCD2_COLUMNS
 from tidegate.transformers.system_columns import DELETED_AT, SYSTEM_COLUMNS
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import BaseTable, Snapshot
+    from tidegate.destinations.table import BaseTable, Snapshot
     from tidegate.models.destination import SchemaPolicy
 
 Columns = Mapping[str, pa.DataType]

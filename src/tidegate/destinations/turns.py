@@ -14,7 +14,8 @@ from tidegate.errors import CommitConflictError, WatermarkError
 from tidegate.timegrid import WindowSet
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import BaseTable, Commit, Snapshot
+    from tidegate.destinations.commit import Commit
+    from tidegate.destinations.table import BaseTable, Snapshot
     from tidegate.timegrid import Window
 
 OWN_PREFIX = "tidegate:"

@@ -32,7 +32,7 @@ from tidegate.transformers import BaseTransformer, transformer_registry
 from tidegate.transformers.base import METER_ORDER
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import Snapshot
+    from tidegate.destinations.table import Snapshot
     from tidegate.models import Connection, DataFlow
     from tidegate.platforms import BasePlatform
     from tidegate.sources import ReadPlan

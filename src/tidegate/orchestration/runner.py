@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tidegate.destinations import Commit, LoadStrategy, strategy_registry
-from tidegate.destinations.commit import LoadContext, commit_change
+from tidegate.destinations.commit import commit_change
 from tidegate.destinations.evolution import Evolution
+from tidegate.destinations.strategy import LoadContext
 from tidegate.destinations.turns import InSequence, InWindow
 from tidegate.engines.meter import Cursor
 from tidegate.engines.meter import Meter as RowMeter
@@ -48,7 +49,6 @@ from tidegate.transformers.destination_columns import (
 from tidegate.transformers.system_columns import load_stamp
 
 if TYPE_CHECKING:
-
     from tidegate.destinations.schema_policy import Settled
     from tidegate.destinations.turns import Turn
     from tidegate.engines.base import BaseEngine, Frame, Written

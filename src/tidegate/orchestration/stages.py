@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import BaseTable, Snapshot
+    from tidegate.destinations.table import BaseTable, Snapshot
     from tidegate.models import DataFlow
     from tidegate.orchestration.work_unit import WorkUnit
     from tidegate.sources import BaseSource, ReadPlan

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from tidegate.destinations.commit import Change, LoadStrategy, Snapshot
 from tidegate.destinations.load_strategies.layout import (
     partition_columns,
     with_missing_partitions,
     with_null_partitions,
 )
+from tidegate.destinations.strategy import LoadStrategy
+from tidegate.destinations.table import Change, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pyarrow as pa
 
-    from tidegate.destinations.commit import Replays
+    from tidegate.destinations.strategy import Replays
     from tidegate.engines.base import Frame, Written
     from tidegate.models import DataFlow
 

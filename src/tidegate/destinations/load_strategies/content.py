@@ -12,7 +12,7 @@ from tidegate.transformers.scd2_columns import SCD2_COLUMNS
 from tidegate.transformers.system_columns import DELETED_AT, SYSTEM_COLUMNS
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import LoadContext
+    from tidegate.destinations.strategy import LoadContext
     from tidegate.models import DataFlow
 
 _NEVER = frozenset({*SYSTEM_COLUMNS, DELETED_AT, *SCD2_COLUMNS, *FILE_INFO_COLUMNS, IS_DELETE})

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from tidegate.destinations.commit import Change, DataFile, LoadStrategy, Snapshot
 from tidegate.destinations.load_strategies.layout import (
     ROWS_PER_REWRITE,
     partition_columns,
@@ -23,6 +22,8 @@ from tidegate.destinations.load_strategies.layout import (
     with_missing_partitions,
     with_null_partitions,
 )
+from tidegate.destinations.strategy import LoadStrategy
+from tidegate.destinations.table import Change, DataFile, Snapshot
 from tidegate.engines.base import FileTarget, Written
 from tidegate.errors import DestinationError, TidegateError
 from tidegate.transformers.change_data import IS_DELETE

@@ -12,7 +12,7 @@ from tidegate.errors import DestinationError
 from tidegate.expressions.data_type import describe_type
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import BaseTable, DataFile, Snapshot
+    from tidegate.destinations.table import BaseTable, DataFile, Snapshot
     from tidegate.engines.base import Frame
 
 

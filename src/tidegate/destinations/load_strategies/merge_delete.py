@@ -13,7 +13,8 @@ from tidegate.transformers.change_data import IS_DELETE
 from tidegate.transformers.system_columns import DELETED_AT, UPDATED_AT, marks_deleted
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import DataFile, Replays
+    from tidegate.destinations.strategy import Replays
+    from tidegate.destinations.table import DataFile
     from tidegate.engines.base import Written, WrittenFile
     from tidegate.models import DataFlow
 

@@ -9,7 +9,8 @@ from tidegate.destinations.load_strategies.copy_on_write import Columns, Replace
 from tidegate.destinations.load_strategies.merge_upsert import MergeUpsert
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import DataFile, Replays
+    from tidegate.destinations.strategy import Replays
+    from tidegate.destinations.table import DataFile
     from tidegate.models import DataFlow
 
 

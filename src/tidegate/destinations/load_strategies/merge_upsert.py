@@ -11,7 +11,8 @@ from tidegate.destinations.load_strategies.copy_on_write import FILE, Columns, C
 from tidegate.transformers.system_columns import CREATED_AT, DELETED_AT
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import DataFile, Replays
+    from tidegate.destinations.strategy import Replays
+    from tidegate.destinations.table import DataFile
     from tidegate.engines.base import Frame, Written, WrittenFile
     from tidegate.models import DataFlow
 

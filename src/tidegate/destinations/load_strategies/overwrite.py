@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from tidegate.destinations.commit import Change, Snapshot
 from tidegate.destinations.load_strategies.append import Append
+from tidegate.destinations.table import Change, Snapshot
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import Replays
+    from tidegate.destinations.strategy import Replays
     from tidegate.models import DataFlow
     from tidegate.sources.base import ReadScope
 

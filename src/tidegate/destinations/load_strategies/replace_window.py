@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tidegate.destinations.load_strategies.copy_on_write import Columns, CopyOnWrite, Replacement
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import DataFile, Replays, Snapshot
+    from tidegate.destinations.strategy import Replays
+    from tidegate.destinations.table import DataFile, Snapshot
     from tidegate.models import DataFlow
 
 

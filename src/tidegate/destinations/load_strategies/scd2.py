@@ -32,7 +32,8 @@ from tidegate.transformers.scd2_columns import IS_CURRENT, SCD2_COLUMNS, VALID_F
 from tidegate.transformers.system_columns import CREATED_AT
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import Change, DataFile, Replays, Snapshot
+    from tidegate.destinations.strategy import Replays
+    from tidegate.destinations.table import Change, DataFile, Snapshot
     from tidegate.engines.base import Frame, WrittenFile
     from tidegate.models import DataFlow
 

@@ -14,7 +14,8 @@ from tidegate.destinations.load_strategies.merge_upsert import MergeUpsert
 from tidegate.transformers.system_columns import DELETED_AT, UPDATED_AT, marks_deleted
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import DataFile, Replays, Snapshot
+    from tidegate.destinations.strategy import Replays
+    from tidegate.destinations.table import DataFile, Snapshot
     from tidegate.engines.base import Written, WrittenFile
     from tidegate.models import DataFlow
     from tidegate.sources.base import ReadScope
