@@ -196,6 +196,11 @@ class DataFlowError(TidegateError):
         self.stage = stage
 
 
+def first_line(error: BaseException) -> str:
+    """Return what an error of a library says, in one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def _restore(cls: type[TidegateError], attributes: dict[str, Any]) -> TidegateError:
     error = cls.__new__(cls)
     Exception.__init__(error, attributes["message"])

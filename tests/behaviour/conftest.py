@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,3 +40,21 @@ def destination_format(request: pytest.FixtureRequest) -> str:
 def any_project(tmp_path: Path, destination_format: str) -> Project:
     """A project, for each format of destination."""
     return Project(tmp_path, destination_format)
+
+
+@pytest.fixture
+def once_before(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, Callable[[], object]], None]:
+    """Do something once, right before a method is called for the first time."""
+
+    def patch(owner: Any, method: str, action: Callable[[], object]) -> None:
+        original, done = getattr(owner, method), []
+
+        def wrapped(*args: Any, **options: Any) -> Any:
+            if not done:
+                done.append(True)
+                action()
+            return original(*args, **options)
+
+        monkeypatch.setattr(owner, method, wrapped)
+
+    return patch

@@ -8,7 +8,7 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -42,24 +42,6 @@ HOME = Path(__file__).parents[2]
 def project(tmp_path: Path) -> Project:
     """A project whose destinations are Iceberg tables."""
     return Project(tmp_path, "iceberg")
-
-
-@pytest.fixture
-def once_before(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, Callable[[], object]], None]:
-    """Do something once, right before a method is called for the first time."""
-
-    def patch(owner: Any, method: str, action: Callable[[], object]) -> None:
-        original, done = getattr(owner, method), []
-
-        def wrapped(*args: Any, **options: Any) -> Any:
-            if not done:
-                done.append(True)
-                action()
-            return original(*args, **options)
-
-        monkeypatch.setattr(owner, method, wrapped)
-
-    return patch
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -20,27 +19,11 @@ from tests.behaviour.project import Project
 from tidegate import DataFlow
 from tidegate.destinations import commit as commits
 from tidegate.destinations.delta import DeltaTable
+from tidegate.destinations.table import StaleSnapshotError
 from tidegate.destinations.table_types import fits
+from tidegate.errors import DestinationError
 from tidegate.orchestration import runner
 from tidegate.platforms.local import LocalPlatform
-
-
-@pytest.fixture
-def once_before(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, Callable[[], object]], None]:
-    """Do something once, right before a method is called for the first time."""
-
-    def patch(owner: Any, method: str, action: Callable[[], object]) -> None:
-        original, done = getattr(owner, method), []
-
-        def wrapped(*args: Any, **options: Any) -> Any:
-            if not done:
-                done.append(True)
-                action()
-            return original(*args, **options)
-
-        monkeypatch.setattr(owner, method, wrapped)
-
-    return patch
 
 
 def made(flow: DataFlow, columns: dict[str, Any] | pa.Table, **options: Any) -> deltalake.DeltaTable:
@@ -171,7 +154,7 @@ class TestOthersInBetween:
 
 
 def _raise_stale() -> None:
-    raise commits.StaleSnapshotError
+    raise StaleSnapshotError
 
 
 class TestStatistics:
@@ -412,7 +395,7 @@ class TestCleanUp:
 
         def broken(platform: LocalPlatform, path: str) -> None:
             if committed:
-                raise commits.DestinationError("it is in use", where=path)
+                raise DestinationError("it is in use", where=path)
             remove(platform, path)
 
         commit = DeltaTable.commit

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
 import deltalake
@@ -29,7 +29,7 @@ from tidegate.destinations.statistics import delta_statistics, safe_lower, safe_
 from tidegate.destinations.table import BaseTable, Change, DataFile, Snapshot, StaleSnapshotError
 from tidegate.destinations.table_types import delta_type
 from tidegate.engines.base import FileTarget
-from tidegate.errors import DestinationError
+from tidegate.errors import DestinationError, first_line
 from tidegate.models.options import WRITE_OPTIONS, checked_options
 
 if TYPE_CHECKING:
@@ -48,19 +48,6 @@ _TARGET_FILE_SIZE = 512 * 1024 * 1024
 
 class DeltaTable(BaseTable):
     """A Delta table in a folder."""
-
-    load_types: ClassVar[frozenset[str]] = frozenset(
-        {
-            "append",
-            "overwrite",
-            "full_load",
-            "merge_upsert",
-            "merge_overwrite",
-            "merge_delete",
-            "snapshot",
-            "scd2",
-        }
-    )
 
     def __init__(self, flow: DataFlow, platform: BasePlatform) -> None:
         super().__init__(flow, platform)
@@ -218,7 +205,7 @@ class DeltaTable(BaseTable):
                 raise DestinationError(msg, code="TG402", where=self._path, hint=hint) from None
             return None
         except (DeltaError, OSError) as error:
-            msg = f"the Delta table cannot be opened: {_first_line(error)}"
+            msg = f"the Delta table cannot be opened: {first_line(error)}"
             raise DestinationError(msg, code="TG401", where=self._path, hint="is it a table, and readable?") from error
         self._refuse_unknown_features(table)
         return table
@@ -250,7 +237,7 @@ class DeltaTable(BaseTable):
         except (DeltaError, OSError) as error:
             if self._moved_on(version, error):
                 raise StaleSnapshotError from error
-            msg = f"the commit failed: {_first_line(error)}"
+            msg = f"the commit failed: {first_line(error)}"
             raise DestinationError(
                 msg, code="TG401", where=self._path, hint="nothing was changed; run again"
             ) from error
@@ -347,7 +334,3 @@ def _plain(dtype: pa.DataType) -> pa.DataType:
 def is_ours(name: str) -> bool:
     """Tell the data files that loads write."""
     return name.startswith("tg-")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

@@ -53,7 +53,7 @@ from tidegate.destinations.iceberg_transaction import (
 from tidegate.destinations.table import BaseTable, Change, Snapshot, StaleSnapshotError
 from tidegate.destinations.table_types import iceberg_type, iceberg_united
 from tidegate.engines.base import FieldId, FileTarget
-from tidegate.errors import DestinationError, TidegateError
+from tidegate.errors import DestinationError, TidegateError, first_line
 from tidegate.models.options import WRITE_OPTIONS, checked_options
 
 if TYPE_CHECKING:
@@ -73,19 +73,6 @@ _WAITS_SECONDS = (0.1, 0.5, 1.0, 2.0)
 
 class IcebergTable(BaseTable):
     """An Iceberg table in a catalog."""
-
-    load_types: ClassVar[frozenset[str]] = frozenset(
-        {
-            "append",
-            "overwrite",
-            "full_load",
-            "merge_upsert",
-            "merge_overwrite",
-            "merge_delete",
-            "snapshot",
-            "scd2",
-        }
-    )
 
     has_empty_partitions: ClassVar[bool] = True
     partitions_by_floats: ClassVar[bool] = False  # PyIceberg's manifests keep doubles as floats of 32 bits
@@ -227,11 +214,11 @@ class IcebergTable(BaseTable):
         except TidegateError:
             raise
         except FileNotFoundError as error:
-            msg = f"the catalog knows {self.place}, but its metadata are gone: {_first_line(error)}"
+            msg = f"the catalog knows {self.place}, but its metadata are gone: {first_line(error)}"
             hint = "restore its folder, or drop the table from the catalog"
             raise DestinationError(msg, code="TG401", where=self.place, hint=hint) from error
         except Exception as error:
-            msg = f"the Iceberg table cannot be opened: {_first_line(error)}"
+            msg = f"the Iceberg table cannot be opened: {first_line(error)}"
             hint = "is it a table, and readable?"
             raise DestinationError(msg, code="TG401", where=self.place, hint=hint) from error
 
@@ -280,7 +267,7 @@ class IcebergTable(BaseTable):
                 self._wait_for(commit)
             if commit and (isinstance(error, CommitStateUnknownException) or _is_of_network(error)):
                 raise StaleSnapshotError from error  # whether it got in is found by reading
-            msg = f"the commit failed: {_first_line(error)}"
+            msg = f"the commit failed: {first_line(error)}"
             hint = "nothing was changed; run again" if commit else "no row was changed; run again"
             raise DestinationError(msg, code="TG401", where=self.place, hint=hint) from error
 
@@ -301,7 +288,3 @@ def _partition_columns(table: Table) -> tuple[str, ...]:
 
 def _is_of_network(error: Exception) -> bool:
     return type(error).__module__.startswith("requests")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

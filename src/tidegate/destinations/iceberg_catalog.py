@@ -25,7 +25,7 @@ from pyiceberg.exceptions import (
 from pyiceberg.schema import Schema
 from pyiceberg.types import NestedField, StringType
 
-from tidegate.errors import ConfigurationError, DestinationError
+from tidegate.errors import ConfigurationError, DestinationError, first_line
 
 if TYPE_CHECKING:
     from pyiceberg.partitioning import PartitionSpec
@@ -141,13 +141,13 @@ class TableInCatalog:
         except NotInstalledError as error:
             kind = self._settings.catalog_type or ""
             hint = f"pip install '{_INSTALLS.get(kind, f'pyiceberg[{kind}]')}'"
-            raise ConfigurationError(_first_line(error), code="TG612", where=self.place, hint=hint) from error
+            raise ConfigurationError(first_line(error), code="TG612", where=self.place, hint=hint) from error
         except (NoSuchPropertyException, ValueError) as error:
             hint = "configure.base_path for a catalog of its own; or catalog_type with url, and catalog_properties"
-            msg = f"the Iceberg catalog {self.catalog_name!r} is not fully declared: {_first_line(error)}"
+            msg = f"the Iceberg catalog {self.catalog_name!r} is not fully declared: {first_line(error)}"
             raise ConfigurationError(msg, code="TG119", where=self.place, hint=hint) from error
         except (RESTError, OSError) as error:  # requests' own errors are OSErrors
-            msg = f"the Iceberg catalog {self.catalog_name!r} cannot be reached: {_first_line(error)}"
+            msg = f"the Iceberg catalog {self.catalog_name!r} cannot be reached: {first_line(error)}"
             raise DestinationError(msg, code="TG401", where=self.place, hint="check its url and credentials") from error
 
     def _open_catalog(self) -> Catalog:
@@ -163,7 +163,7 @@ class TableInCatalog:
                 return SqlCatalog(self.catalog_name, **{**properties, "uri": _sqlite_url(self.database_file)})
             except Exception as error:
                 if not is_collision(error) or attempt + 1 == _MOST_ATTEMPTS:
-                    msg = f"the Iceberg catalog {self.database_file} cannot be opened: {_first_line(error)}"
+                    msg = f"the Iceberg catalog {self.database_file} cannot be opened: {first_line(error)}"
                     hint = "is it a SQLite file that this user may read and write?"
                     raise DestinationError(msg, code="TG401", where=self.place, hint=hint) from error
             _pause()
@@ -270,7 +270,3 @@ def is_database_error(error: Exception) -> bool:
 
 def _pause() -> None:
     time.sleep(random.uniform(0.005, 0.1))  # noqa: S311 - jitter
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from tidegate.errors import DestinationError
+from tidegate.models.destination import LoadType
 from tidegate.registry import PluginRegistry
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class BaseTable(ABC):
         partitions_by_floats: Whether a float can be a partition value.
     """
 
-    load_types: ClassVar[frozenset[str]]
+    load_types: ClassVar[frozenset[str]] = frozenset(get_args(LoadType))
     has_empty_partitions: ClassVar[bool] = False
     partitions_by_floats: ClassVar[bool] = True
 

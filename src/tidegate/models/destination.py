@@ -111,6 +111,11 @@ class Destination(Declaration):
         return self.load_type
 
     @property
+    def appends(self) -> bool:
+        """Whether rows that are loaded twice are in the table twice: no key and no window tells them from new ones."""
+        return self.strategy == "append"
+
+    @property
     def path(self) -> str | None:
         """`{base_path}/{schema_name}/{table}`, or None when the connection has no `base_path`."""
         return joined_path(self.connection, self.schema_name, self.table)

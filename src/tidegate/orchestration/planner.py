@@ -112,7 +112,7 @@ class Planner:
             WatermarkError: it would double rows (TG509).
             LeaseHeldError: a replay is under way (TG502).
         """
-        if current.position or flow.destination.strategy != "append":
+        if current.position or not flow.destination.appends:
             return
         if owners := self.state.live_owners(replay_chain(flow.dataflow_id, "")):
             msg = (

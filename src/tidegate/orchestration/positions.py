@@ -181,7 +181,7 @@ def doubles(flow: DataFlow, before: FlowState, position: Position) -> bool:
 
     True also for a position at the very value reached: the rows that tie with it are no longer recognised.
     """
-    if flow.destination.strategy != "append" or not before.sequence:
+    if not flow.destination.appends or not before.sequence:
         return False
     reached = before.position.watermark
     if not reached or not position.watermark:

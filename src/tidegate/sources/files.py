@@ -221,7 +221,7 @@ class FileSource(BaseSource):
             watermark=position.watermark,
             lag=self.flow.source.watermark_lag,
             seen=position.seen_rows,
-            must_remember=self.flow.destination.strategy == "append",
+            must_remember=self.flow.destination.appends,
         )
 
     def _options(self, file_format: str) -> dict[str, Any]:
@@ -269,7 +269,7 @@ class FileSource(BaseSource):
             return ()
         which = "1 file lies" if late == 1 else f"{late} files lie"
         # an append remembers no rows for a lag that was declared, or grew, after they were loaded
-        appends = self.flow.destination.strategy == "append"
+        appends = self.flow.destination.appends
         remedy = "`tidegate state rewind`" if appends else "`tidegate state rewind` or a longer watermark_lag"
         return (f"{which} before the position and will not be read; {remedy} would",)
 

@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
-from tidegate.errors import StateUnavailableError, WatermarkError
+from tidegate.errors import StateUnavailableError, WatermarkError, first_line
 from tidegate.state.database import IdleConnections, T, Work
 from tidegate.state.lease import LEASE_SECONDS
 from tidegate.state.schema import FORMAT_VERSION, statements
@@ -84,7 +84,7 @@ class PostgreSQLDatabase:
         try:
             self._parameters: dict[str, Any] = {**_DEFAULTS, **conninfo_to_dict(url)}
         except psycopg.Error as error:
-            msg = f"{url!r} is no place for state: {_first_line(error)}"
+            msg = f"{url!r} is no place for state: {first_line(error)}"
             raise WatermarkError(msg, code="TG511", hint="for instance postgresql://user@host:5432/database") from None
         self.schema = schema_for_profile(schema, profile)
         self._ready = False
@@ -215,7 +215,7 @@ class PostgreSQLDatabase:
     # -- errors ---------------------------------------------------------------------------------------------------
 
     def _unusable(self, error: psycopg.Error) -> WatermarkError:
-        msg = f"the state store {self.place} cannot be used: {_first_line(error)}"
+        msg = f"the state store {self.place} cannot be used: {first_line(error)}"
         hint = "is the server up, and does the URL say the right host, database, user and password?"
         if isinstance(error, psycopg.errors.InsufficientPrivilege):
             hint = f"grant its user the right to create a schema in the database, or all rights in schema {self.schema}"
@@ -226,7 +226,7 @@ class PostgreSQLDatabase:
         return kind(msg, {"place": self.place}, code="TG501", hint=hint)
 
     def _in_doubt(self, error: psycopg.Error) -> WatermarkError:
-        msg = f"the connection to the state store {self.place} broke during a commit: {_first_line(error)}"
+        msg = f"the connection to the state store {self.place} broke during a commit: {first_line(error)}"
         hint = "run again: what the destinations have is not loaded twice, and a lease that is left ends by itself"
         return WatermarkError(msg, {"place": self.place}, code="TG514", hint=hint)
 
@@ -274,7 +274,3 @@ def _without_schema(url: str) -> tuple[str, str]:
     schemas = [unquote(parameter.partition("=")[2]) for parameter in parameters if parameter.startswith("schema=")]
     rest = "&".join(parameter for parameter in parameters if not parameter.startswith("schema="))
     return (f"{base}?{rest}" if rest else base), (schemas or ["tidegate"])[-1] or "tidegate"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
