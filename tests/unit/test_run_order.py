@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.test_orchestration import report
 from tidegate.errors import MetadataError
-from tidegate.metadata.dependencies import dependencies, find_cycle
+from tidegate.metadata.dependencies import contradicted, dependencies, find_cycle
 from tidegate.models import Connection, DataFlow
 from tidegate.orchestration.job_distributor import JobDistributor
 from tidegate.orchestration.parallel_executor import ParallelExecutor
@@ -122,12 +122,25 @@ class TestDependencies:
 class TestCycles:
     def test_a_cycle_is_shown_with_its_reasons(self) -> None:
         """Each step says why."""
-        flows = [flow("a", reads="b", of=LAKE_FILES, writes="a"), flow("b", depends_on="a", writes="b")]
+        flows = [flow("a", depends_on="b", writes="a"), flow("b", depends_on="a", writes="b")]
         with pytest.raises(MetadataError, match=r"wait for each other") as caught:
             tasks_of(flows)
         assert caught.value.code == "TG131"
-        assert "a (reads /data/lake/b)" in caught.value.message
+        assert "a (declared)" in caught.value.message
         assert "b (declared)" in caught.value.message
+
+    def test_what_is_inferred_gives_way_to_what_is_declared(self) -> None:
+        """A dataflow may read what one that needs it has written the last time."""
+        flows = [flow("a", reads="b", of=LAKE_FILES, writes="a"), flow("b", depends_on="a", writes="b")]
+        assert edges(*flows) == {("a", "b", "declared")}
+        assert [edge.reason for edge in contradicted(flows)] == ["reads /data/lake/b"]
+
+    def test_of_two_that_read_each_other_the_first_runs_first(self) -> None:
+        """By stage, and then as they are declared."""
+        one = flow("one", reads="y", of=LAKE_FILES, writes="x", stage="s1")
+        other = flow("other", reads="x", of=LAKE_FILES, writes="y", stage="s2")
+        assert edges(one, other) == {("one", "other", "reads /data/lake/x")}
+        assert [task.key for task in tasks_of([one, other])][:2] == [one.dataflow_id, other.dataflow_id]
 
     def test_an_order_against_a_dependency_is_a_cycle(self) -> None:
         """A group that runs the reader first contradicts itself."""
@@ -263,6 +276,20 @@ class TestOrder:
         Schedule(order, max_workers=data.draw(st.integers(1, 4))).run(process, skip)
         assert not wrong
         assert set(ended) == set(needs)
+
+
+class TestStagesAndDependencies:
+    def test_a_dataflow_without_a_stage_hands_on_what_it_waits_for(self) -> None:
+        """Else a stage would wait for what waits for it, and nothing would run."""
+        flows = [flow("b", stage="s1", depends_on="x"), flow("x", depends_on="a"), flow("a", stage="s2")]
+        assert stage_ranks(flows, dependencies(flows)) == [("s2",), ("s1",)]
+        assert run(tasks_of(flows))[0] == ["a", "x", "b"]
+
+    def test_tasks_that_wait_for_each_other_are_an_error(self) -> None:
+        """Never a run that ends well and did nothing."""
+        tasks = [Task(key="a", item="a", after=frozenset("b")), Task(key="b", item="b", after=frozenset("a"))]
+        with pytest.raises(RuntimeError, match="wait for each other: a, b"):
+            Schedule(tasks, max_workers=1).run(lambda _: "succeeded", lambda *_: None)
 
 
 class TestJobs:

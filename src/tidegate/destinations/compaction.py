@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -57,7 +57,9 @@ class _Bin:
     columns: Columns
 
 
-def compact(upkeep: Upkeep, engine: BaseEngine, *, dry_run: bool = False) -> Compacted:
+def compact(
+    upkeep: Upkeep, engine: BaseEngine, *, check: Callable[[], None] = lambda: None, dry_run: bool = False
+) -> Compacted:
     """Merge the small files of a table, in one commit.
 
     Files of less than half the target size are put together, partition by partition; one that is alone stays.
@@ -65,6 +67,7 @@ def compact(upkeep: Upkeep, engine: BaseEngine, *, dry_run: bool = False) -> Com
     Args:
         upkeep: Of the table.
         engine: Reads and writes the rows, in bounded memory.
+        check: Called before each commit; what it raises ends the compaction, which then has changed nothing.
         dry_run: Only say what would be done.
 
     Raises:
@@ -79,7 +82,7 @@ def compact(upkeep: Upkeep, engine: BaseEngine, *, dry_run: bool = False) -> Com
             files_after=len(groups),
             has_merged_metadata=upkeep.has_scattered_metadata(snapshot),
         )
-    compaction = _Compaction(upkeep, engine)
+    compaction = _Compaction(upkeep, engine, check)
     try:
         return compaction.run()
     finally:
@@ -89,8 +92,9 @@ def compact(upkeep: Upkeep, engine: BaseEngine, *, dry_run: bool = False) -> Com
 class _Compaction:
     """One compaction under way."""
 
-    def __init__(self, upkeep: Upkeep, engine: BaseEngine) -> None:
+    def __init__(self, upkeep: Upkeep, engine: BaseEngine, check: Callable[[], None]) -> None:
         self._upkeep = upkeep
+        self._check = check
         self._table = upkeep.table
         self._engine = engine
         self._bins: list[_Bin] = []
@@ -116,6 +120,7 @@ class _Compaction:
                 continue  # files of a version that was replaced may be gone; what was written of others serves
             if not self._bins and not self._upkeep.has_scattered_metadata(snapshot):
                 return Compacted()
+            self._check()
             self._may_be_committed = True
             with suppress(StaleSnapshotError):
                 self._upkeep.commit(snapshot, self._change(snapshot))

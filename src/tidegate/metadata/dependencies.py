@@ -32,16 +32,46 @@ class Dependency:
     """`declared`, what the downstream reads of what the upstream writes, or the order within a group."""
     is_needed: bool = True
     """Whether the downstream is skipped when the upstream fails; the order of a group is an order, and no more."""
+    is_inferred: bool = False
+    """Whether nobody has declared it: it gives way where it contradicts what was."""
 
 
 def dependencies(flows: Sequence[DataFlow]) -> list[Dependency]:
     """Return the dependencies among these dataflows, each pair once; those that are declared come first.
+
+    Where they would wait for each other by what is inferred, that gives way: see :func:`contradicted`.
 
     A source that reads what another dataflow writes depends on it: the same path or one inside the other with the
     same kind of files, or the same table, also when a SQL query names it. The dataflows of a group run one after the
     other, by `execution_order`. What `depends_on` names beyond these dataflows is not part of the run, and not waited
     for.
     """
+    found = _all(flows)
+    left_out = contradicted(flows)
+    return [edge for edge in found if edge not in left_out]
+
+
+def contradicted(flows: Sequence[DataFlow]) -> list[Dependency]:
+    """Return what is inferred and contradicts what is declared: it is not waited for.
+
+    In a circle a dataflow that comes earlier, by the order of stages and of declaration, reads what a later one has
+    written the last time.
+    """
+    edges = _all(flows)
+    first = {stage: number for number, stage in reversed(list(enumerate(flow.stage for flow in flows)))}
+    order = {flow.dataflow_id: (first[flow.stage], number) for number, flow in enumerate(flows)}
+    left_out: list[Dependency] = []
+    while cycle := find_cycle(flows, edges):
+        inferred = [edge for edge in cycle if edge.is_inferred]
+        if not inferred:
+            break
+        backward = [edge for edge in inferred if order[edge.upstream] > order[edge.downstream]]
+        left_out += backward or inferred
+        edges = [edge for edge in edges if edge not in left_out]
+    return left_out
+
+
+def _all(flows: Sequence[DataFlow]) -> list[Dependency]:
     found: dict[tuple[str, str], Dependency] = {}
     for dependency in (*_declared(flows), *_inferred(flows), *_in_groups(flows)):
         if dependency.upstream != dependency.downstream:
@@ -100,7 +130,7 @@ def _inferred(flows: Sequence[DataFlow]) -> Iterator[Dependency]:
         upstream = [(writer, reason) for table, reason in read for writer in writers.get(table, ())]
         upstream += [(writer, f"reads {writer.destination.path}") for writer in folders.read_by(flow.source)]
         for writer, reason in upstream:
-            yield Dependency(upstream=writer.dataflow_id, downstream=flow.dataflow_id, reason=reason)
+            yield Dependency(upstream=writer.dataflow_id, downstream=flow.dataflow_id, reason=reason, is_inferred=True)
 
 
 def _in_groups(flows: Sequence[DataFlow]) -> Iterator[Dependency]:

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.metadata.declared import Declared
-from tidegate.metadata.dependencies import BREAK_THE_CYCLE, dependencies, find_cycle, said_of_cycle
+from tidegate.metadata.dependencies import (
+    BREAK_THE_CYCLE,
+    contradicted,
+    dependencies,
+    find_cycle,
+    said_of_cycle,
+)
 from tidegate.metadata.document import Document, read_document
 from tidegate.metadata.finding import Finding, Findings, suggestion
 from tidegate.metadata.node import Node, Step
@@ -275,6 +281,11 @@ class _Validation:
         if cycle := find_cycle(active, dependencies(active)):
             declared = known[cycle[0].downstream].declared
             declared.report("TG131", said_of_cycle(active, cycle), "depends_on", hint=BREAK_THE_CYCLE)
+        for edge in contradicted(active):
+            declared, upstream = known[edge.downstream].declared, known[edge.upstream].declared.label
+            message = f"{edge.reason}, which {upstream} writes, and does not run after it: that waits for this one"
+            hint = "it reads what was written the last time; declare depends_on to turn the order around"
+            declared.report("TG133", message, "source", hint=hint, severity="note")
 
 
 def _ids(flow: DeclaredFlow) -> list[str]:

@@ -87,7 +87,7 @@ class Driver:
             self.config.job_num, self.config.job_index, distribution=self.config.distribution
         )
         self._secrets = SecretConnections(secret_provider or EnvSecretProvider())
-        self._events = EventStream([*sinks, *configured_sinks(base_log_path)])
+        self._events = EventStream([*sinks, *([] if self.config.dry_run else configured_sinks(base_log_path))])
         self._heartbeat = Heartbeat(self.state)
         self._locks = DestinationLocks()
         self._cancellation = Cancellation()

@@ -111,6 +111,10 @@ class Maintenance:
     def carry_out(self, flows: Sequence[DataFlow]) -> ExecutionResult:
         """Maintain the destinations of these dataflows, several at the same time."""
         record = RunRecorder(run=self.run, command="maintain", flows=flows)
+        with record.held():
+            return self._carry_out(flows, record)
+
+    def _carry_out(self, flows: Sequence[DataFlow], record: RunRecorder) -> ExecutionResult:
         record.begin(tuple((flow.name, flow.stage, place_of(flow)) for flow in flows))
         if not flows:
             self.run.events.emit(Notice(level="warning", message=NOTHING_ELIGIBLE))
@@ -186,9 +190,9 @@ class Maintenance:
         """Compact and clean up, or say what that would do, and return what goes into the report."""
         config, compacted, cleaned = self.run.config, Compacted(), CleanedUp()
         if self.do_compact:
-            compacted = compact(upkeep, self.run.runner.engine, dry_run=config.dry_run)
-        self.run.cancellation.check()
-        if self.do_cleanup:
+            check = self.run.cancellation.check
+            compacted = compact(upkeep, self.run.runner.engine, check=check, dry_run=config.dry_run)
+        if self.do_cleanup and self.run.cancellation.is_wanted:
             cleaned = upkeep.clean_up(config.retention_hours, dry_run=config.dry_run)
         return {
             "files_read": compacted.files_before,

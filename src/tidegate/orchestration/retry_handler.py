@@ -73,8 +73,10 @@ class RetryPolicy:
     def delay_seconds(self, retry: int) -> float:
         """Return the wait before retry number `retry`, counted from 0, without jitter.
 
-        >>> [RetryPolicy(initial_delay_seconds=2.0, max_delay_seconds=5.0).delay_seconds(retry) for retry in range(3)]
-        [2.0, 4.0, 5.0]
+        Example:
+            >>> policy = RetryPolicy(initial_delay_seconds=2.0, max_delay_seconds=5.0)
+            >>> [policy.delay_seconds(retry) for retry in range(3)]
+            [2.0, 4.0, 5.0]
         """
         try:
             delay = self.initial_delay_seconds * self.backoff_multiplier**retry
@@ -85,12 +87,13 @@ class RetryPolicy:
     def attempts(self, *, wait: Callable[[float], None] = time.sleep) -> Iterator[Attempt]:
         """Yield attempts until one succeeds or there is no other; each is a context in which to try.
 
-        >>> for attempt in RetryPolicy(max_attempts=3, initial_delay_seconds=0.0).attempts():
-        ...     with attempt:
-        ...         if attempt.number < 2:
-        ...             raise ConnectionError("not yet")
-        >>> attempt.number
-        2
+        Example:
+            >>> for attempt in RetryPolicy(max_attempts=3, initial_delay_seconds=0.0).attempts():
+            ...     with attempt:
+            ...         if attempt.number < 2:
+            ...             raise ConnectionError("not yet")
+            >>> attempt.number
+            2
         """
         started = time.monotonic()
         number = 1

@@ -57,13 +57,12 @@ def tasks_of(flows: Sequence[DataFlow]) -> list[Task[DataFlow]]:
 def stage_ranks(flows: Sequence[DataFlow], edges: Iterable[Dependency]) -> list[tuple[str, ...]]:
     """Return the stages in their order; stages that need each other stand together, with no barrier between them."""
     stages = list(dict.fromkeys(flow.stage for flow in flows if flow.stage))
-    stage_of = {flow.dataflow_id: flow.stage for flow in flows}
-    pairs = {(stage_of[edge.upstream], stage_of[edge.downstream]) for edge in edges}
+    pairs = _stage_pairs(flows, edges)
     together: dict[str, tuple[str, ...]] = {stage: (stage,) for stage in stages}
     while True:
         graph: dict[tuple[str, ...], set[tuple[str, ...]]] = {together[stage]: set() for stage in stages}
         for before, after in pairs:
-            if before and after and together[before] != together[after]:
+            if together[before] != together[after]:
                 graph[together[after]].add(together[before])
         sorter = TopologicalSorter(graph)
         try:
@@ -74,6 +73,22 @@ def stage_ranks(flows: Sequence[DataFlow], edges: Iterable[Dependency]) -> list[
             together |= dict.fromkeys(rank, rank)
         else:
             return _in_order(sorter, [together[stage] for stage in stages])
+
+
+def _stage_pairs(flows: Sequence[DataFlow], edges: Iterable[Dependency]) -> set[tuple[str, str]]:
+    """Return which stage runs before which; dataflows without a stage hand on what they wait for."""
+    stage_of = {flow.dataflow_id: flow.stage for flow in flows}
+    before: dict[str, set[str]] = {identity: set() for identity in stage_of}
+    for edge in edges:
+        before[edge.downstream].add(edge.upstream)
+    stages_before: dict[str, set[str]] = {}
+    pairs: set[tuple[str, str]] = set()
+    for identity in TopologicalSorter(before).static_order():
+        stage = stage_of[identity]
+        found = {one for upstream in before[identity] for one in stages_before[upstream]}
+        pairs |= {(earlier, stage) for earlier in found if stage}
+        stages_before[identity] = {stage} if stage else found
+    return pairs
 
 
 def levels_of(flows: Sequence[DataFlow], edges: Iterable[Dependency]) -> dict[str, int]:

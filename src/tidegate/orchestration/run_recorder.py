@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecorder:
-    """Records one run, unless it is dry. That it cannot be recorded stops no load; one that died has no end."""
+    """Records one run; a dry one is only told. That it cannot be recorded stops no load; one that died has no end."""
 
     run: Run
     command: str

@@ -96,6 +96,7 @@ class Schedule(Generic[Item]):
                         self._in_use.update(task.uses & self._limits.keys())
                         pool.submit(work, task)
                     if not running:
+                        self._refuse_to_leave_out()
                         return
                     key, ending = ended.get()
                     running -= 1
@@ -129,6 +130,11 @@ class Schedule(Generic[Item]):
         for number in held_back:
             heapq.heappush(self._ready, number)
         return found
+
+    def _refuse_to_leave_out(self) -> None:
+        left = self._tasks.keys() - self._endings.keys()
+        if left and not self._stop.is_set():
+            raise RuntimeError(f"tasks wait for each other: {', '.join(sorted(left))}")
 
     def _reason_to_skip(self, task: Task[Item]) -> str | None:
         for key, name in task.needs.items():

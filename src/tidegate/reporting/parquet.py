@@ -19,6 +19,7 @@ import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -165,6 +166,9 @@ def _publish_abandoned(root: Path) -> None:
             path.unlink(missing_ok=True)
         except FileNotFoundError:
             continue
+        except (KeyError, TypeError, ValueError, AttributeError):  # not written by this version; the others go on
+            with suppress(OSError):
+                path.rename(path.with_suffix(".damaged"))
 
 
 def _is_free(file: IO[bytes], owner: str) -> bool:

@@ -55,6 +55,11 @@ def describe_owner(owner: str) -> str:
         return owner
 
 
+def is_used_once(key: str) -> bool:
+    """Tell whether nobody will ever ask for this lease again, so that nothing of it need be kept."""
+    return key.startswith("run|") or "|at work|" in key
+
+
 class Heartbeat:
     """Renews the leases that are held, from one background thread, at a third of their life."""
 

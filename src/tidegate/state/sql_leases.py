@@ -8,11 +8,12 @@ from typing import Any
 
 from tidegate.errors import LeaseHeldError, WatermarkError
 from tidegate.state.database import Session
-from tidegate.state.lease import describe_owner, is_dead
+from tidegate.state.lease import describe_owner, is_dead, is_used_once
 from tidegate.state.store import Lease
 
 _FIND_HELD = "SELECT key FROM main.leases WHERE key = ? AND owner = ? AND epoch = ?"
 _RENEW = "UPDATE main.leases SET expires_at = ? WHERE key = ? AND owner = ? AND epoch = ?"
+_FORGET = "DELETE FROM main.leases WHERE key = ? AND owner = ? AND epoch = ?"
 _RELEASE = "UPDATE main.leases SET owner = NULL WHERE key = ? AND owner = ? AND epoch = ?"
 
 
@@ -49,9 +50,9 @@ def renew(session: Session, leases: Sequence[Lease], seconds: float) -> None:
         session.change(_RENEW, (expires_at, *_identity(lease)))
 
 
-def release(session: Session, lease: Lease) -> None:
-    """Let it go, if it is still held."""
-    session.change(_RELEASE, _identity(lease))
+def release(session: Session, lease: Lease, *, for_good: bool = False) -> None:
+    """Let it go, if it is still held; and forget it where nobody will ask for it again."""
+    session.change(_FORGET if for_good or is_used_once(lease.key) else _RELEASE, _identity(lease))
 
 
 def is_held(session: Session, lease: Lease) -> bool:

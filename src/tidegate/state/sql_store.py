@@ -12,7 +12,7 @@ from tidegate.state import sql_leases, sql_runs, sql_units
 from tidegate.state.database import Database, Session, T, Work, from_json
 from tidegate.state.lease import LEASE_SECONDS, new_owner
 from tidegate.state.position import Position
-from tidegate.state.store import FlowState, Lease, Replay, RunRecord, UnitMark, UnitRecord
+from tidegate.state.store import DONE, FlowState, Lease, Replay, RunRecord, UnitMark, UnitRecord
 
 
 class SqlStateStore:
@@ -184,7 +184,7 @@ class SqlStateStore:
             if record is not None and still_ours:
                 sql_units.mark(session, record)
             if lease is not None:
-                sql_leases.release(session, lease)
+                sql_leases.release(session, lease, for_good=record is not None and record.status in DONE)
 
         self.database.write(work)
 
