@@ -21,7 +21,7 @@ from chaos.moments import Moment, Moments, is_after_commit
 from chaos.outcome import Outcome
 from chaos.phases import Profile, read_events
 from chaos.processes import Run, start, start_compaction, start_rebuild, stop
-from chaos.project import Project, StateTrouble
+from chaos.project import REPLAYED, Project, StateTrouble
 from chaos.reader import Watch
 from chaos.tables import litter
 
@@ -96,10 +96,11 @@ class Campaign:
     def run(self) -> None:
         """Go on until the kills are spent, or something is wrong."""
         increments = 0
+        self._counted = (self.outcome.rows_expected, self.outcome.rows_found, self.outcome.litter)
         for project in (self._calm, *self._disturbed):
             project.create()
         try:
-            for number in range(_MOST_INCREMENTS):
+            for number in range(1 if self._case.replays else _MOST_INCREMENTS):
                 is_enough = self._is_enough and number >= _LEAST_INCREMENTS
                 if is_enough or self.outcome.differences:
                     break
@@ -122,15 +123,18 @@ class Campaign:
 
     def _increment(self, number: int) -> None:
         self._met = set()
-        for source in self._sources.values():
-            source.arrive(number)
+        first_load = number == 0 and not self._case.replays
+        arriving = range(REPLAYED) if self._case.replays else (number,)
+        for number in arriving:  # noqa: PLR1704 - the last one is what is compared
+            for source in self._sources.values():
+                source.arrive(number)
         profile = self._undisturbed()
         if self._watch is not None and number == 0:
             self._watch.start()
         until = self.outcome.kills + self._chance.randint(2, _MOST_KILLS_AN_INCREMENT)
         while self.outcome.kills < until and not self.outcome.differences and not self._is_enough:
             self._befall_state()
-            if self._round(profile, first_load=number == 0):
+            if self._round(profile, first_load=first_load):
                 break
         self._befall_state()
         self._finish()
@@ -231,8 +235,6 @@ class Campaign:
 
     def _count_rows(self, number: int) -> None:
         tables = {flow.destination: flow for flow in self._case.flows}
-        if number == 0:
-            self._counted = (self.outcome.rows_expected, self.outcome.rows_found, self.outcome.litter)
         expected, found, left = self._counted
         self.outcome.rows_expected = expected + sum(source.expected(number).height for source in self._sources.values())
         lake = self._disturbed[0]

@@ -155,6 +155,8 @@ class Case:
     """State stores; with several, racers do not see each other's leases, as on machines that share only the tables."""
     loses_state: bool = False
     """Between runs the state store is deleted, rebuilt from the tables, or an older copy restored."""
+    replays: bool = False
+    """All of the source is there at once, and replayed in windows; the position must stay unmoved."""
     watched: bool = False
     """A reader polls the tables all the while, and must see each increment entirely or not at all."""
     sweeps: bool = False

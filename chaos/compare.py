@@ -28,7 +28,8 @@ def differences(
             yield from (f"{name}, {what}: {text}" for text in tables.faults(project.table(flows[0]), flows[0]))
         for flow in flows:
             for project in disturbed:
-                yield from (f"{flow.name}: {text}" for text in _state_differences(flow, calm, project))
+                compare = _replay_differences if calm.case.replays else _state_differences
+                yield from (f"{flow.name}: {text}" for text in compare(flow, calm, project))
 
 
 def count_rows(path: Path, flow: Flow) -> int:
@@ -58,6 +59,13 @@ def _surplus(rows: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
 
 def _text(row: tuple[object, ...]) -> str:
     return ", ".join(str(value) for value in row)
+
+
+def _replay_differences(flow: Flow, _: Project, disturbed: Project) -> Iterator[str]:
+    if disturbed.state(flow) is not None:
+        yield "the replay has moved the position"
+    twice = [window for window, commits in tables.windows_of(disturbed.table(flow), flow).items() if commits > 1]
+    yield from (f"window {window} was committed more than once" for window in twice)
 
 
 def _state_differences(flow: Flow, calm: Project, disturbed: Project) -> Iterator[str]:

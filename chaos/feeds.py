@@ -29,7 +29,7 @@ from chaos import oracle
 from chaos.cases import LAG_SECONDS, Flow
 from chaos.rows import REGIONS, Row, frame, row, time_of
 
-_SECONDS = 1000
+SECONDS = 1000
 """Seconds that an increment spans; its last second is the first one of the next."""
 _FILES = 3
 """New files of an increment."""
@@ -60,7 +60,7 @@ class Source:
     def arrive(self, number: int) -> None:
         """Let increment `number`, counted from 0, arrive; whole files appear, never parts of one."""
         rows = self._increment(number)
-        self._oracle.take(rows, number * _SECONDS)
+        self._oracle.take(rows, number * SECONDS)
         self._folder.mkdir(parents=True, exist_ok=True)
         if self.flow.strategy.feed in _OF_ONE_FILE:
             self._write(rows, "all.parquet")
@@ -89,7 +89,7 @@ class Source:
         """Return rows of new ids that span the increment, both ends included."""
         keys = self._new_keys(count)
         rows = [
-            row(key, second := number * _SECONDS + place * _SECONDS // (count - 1), _revision(second, number))
+            row(key, second := number * SECONDS + place * SECONDS // (count - 1), _revision(second, number))
             for place, key in enumerate(keys)
         ]
         self._remember(rows)
@@ -106,10 +106,10 @@ class Source:
         return rows
 
     def _second(self, number: int) -> int:
-        return self._chance.randint(number * _SECONDS, (number + 1) * _SECONDS)
+        return self._chance.randint(number * SECONDS, (number + 1) * SECONDS)
 
     def _late_second(self, number: int) -> int:
-        return self._chance.randint(number * _SECONDS - LAG_SECONDS, number * _SECONDS)
+        return self._chance.randint(number * SECONDS - LAG_SECONDS, number * SECONDS)
 
     # ---- feeds: the rows of an increment
 
@@ -200,7 +200,7 @@ class Source:
         return [each for each in rows if each.region in regions]
 
     def _corrected_tail(self, number: int) -> list[Row]:
-        begin = time_of(number * _SECONDS - LAG_SECONDS)
+        begin = time_of(number * SECONDS - LAG_SECONDS)
         for key, known in list(self._latest.items()):
             lot = self._chance.random()
             if known.changed_at >= begin and lot < 0.2:

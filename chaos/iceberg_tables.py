@@ -49,6 +49,14 @@ def open_table(path: Path) -> StaticTable | None:
     return None if location is None else StaticTable.from_metadata(location)
 
 
+def records(path: Path) -> list[dict[str, Any]]:
+    """Return what Tidegate's commits say of themselves in the summaries of snapshots."""
+    table = open_table(path)
+    snapshots = table.metadata.snapshots if table else []
+    summaries = [snapshot.summary.additional_properties for snapshot in snapshots if snapshot.summary]
+    return [json.loads(summary["tidegate.commit"]) for summary in summaries if "tidegate.commit" in summary]
+
+
 def data_files(path: Path) -> list[str]:
     """Return the files that a scan of the table reads."""
     table = open_table(path)

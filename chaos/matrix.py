@@ -1,4 +1,4 @@
-"""All cases: strategy × destination, projects of many flows, and races."""
+"""All cases: strategy × destination, projects of many flows, races, and replays."""
 
 from __future__ import annotations
 
@@ -66,13 +66,20 @@ def _races() -> Iterator[Case]:
             )
 
 
+def _replays() -> Iterator[Case]:
+    """A range in windows: by one process, and by four at the same time."""
+    for destination, strategy, racers in product(_TABLES, ("append", "merge-upsert"), (1, 4)):
+        name = f"replay-{racers}-{strategy}-{destination}"
+        yield Case(name=name, flows=(_flow(strategy, destination),), racers=racers, replays=True, rows=1_200, kills=20)
+
+
 def _mixed() -> Iterator[Case]:
     flows = tuple(flow for flow in _matrix() if not flow.partitioned or flow.is_files)
     yield Case(name="mixed", flows=flows, rows=600, kills=30)
     yield Case(name="state-lost", flows=flows, rows=600, kills=30, loses_state=True)
 
 
-CASES = {case.name: case for case in (*map(_alone, _matrix()), *_mixed(), *_races())}
+CASES = {case.name: case for case in (*map(_alone, _matrix()), *_mixed(), *_races(), *_replays())}
 SHORT = (
     "append-delta",
     "merge-upsert-partitioned-delta",
@@ -89,5 +96,6 @@ SHORT = (
     "append-partitioned-jsonl",
     "race-2-apart-delta-flow",
     "race-8-together-iceberg-merge-upsert-table",
+    "replay-4-append-delta",
 )
 """Cases of the short form."""

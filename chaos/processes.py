@@ -94,8 +94,8 @@ def start(
     failpoint: tuple[str, int] | None = None,
     cold: bool = False,
 ) -> Run:
-    """Start `tidegate run` on a project."""
-    arguments = ["run", str(project.metadata), *(word for name in flows for word in ("--flow", name))]
+    """Start `tidegate run` on a project, or `tidegate replay`."""
+    arguments = [*project.command, *(word for name in flows for word in ("--flow", name))]
     if cold:
         script = Path(sys.executable).with_name("tidegate")
         with events.open("wb") as file:

@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from chaos.cases import Case, Flow
+from chaos.feeds import SECONDS
+from chaos.rows import time_of
 from tidegate.models.base import derived_id
 from tidegate.state import FlowState, SQLiteStateStore
 
+REPLAYED = 3
+"""Increments that are there when a replay begins."""
 _FILES_A_LOAD = 4
 """Each load writes several files, so that a kill can land between them."""
 
@@ -32,6 +36,16 @@ class Project:
         """Write the metadata."""
         self.root.mkdir(parents=True)
         self.metadata.write_text(json.dumps(self._declared(), indent=2), encoding="utf-8")
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What is run, again and again: a load of what is new, or a replay."""
+        if not self.case.replays:
+            return ("run", str(self.metadata))
+        parallel = str(2 if self.case.racers > 1 else 1)
+        start, end = (time_of(number * SECONDS).isoformat() for number in (-1, REPLAYED + 1))
+        range_ = ("--from", start, "--to", end, "--by", "2min")
+        return ("replay", str(self.metadata), *range_, "--parallel", parallel, "--resume")
 
     @property
     def metadata(self) -> Path:

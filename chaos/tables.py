@@ -97,6 +97,15 @@ def sequence_of(path: Path, flow: Flow) -> int:
     return int(flows.get(dataflow_id(flow), {"sequence": 0})["sequence"])
 
 
+def windows_of(path: Path, flow: Flow) -> Counter[str]:
+    """Return how often each window of a replay was committed to a Delta or Iceberg table, by its own log."""
+    if flow.format == "delta":
+        records = [entry["tidegate"] for entry in deltalake.DeltaTable(path).history() if "tidegate" in entry]
+    else:
+        records = iceberg_tables.records(path)
+    return Counter("--".join(record["window"]) for record in records if record["window"])
+
+
 def faults(path: Path, flow: Flow) -> Iterator[str]:
     """Yield what is wrong with the destination, whatever rows it holds."""
     match flow.format:

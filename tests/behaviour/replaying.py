@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Any
 
@@ -12,12 +12,11 @@ import polars as pl
 
 from tests.behaviour.project import Project, iceberg_table
 from tidegate import DataFlow, RunConfig, create_driver
-from tidegate.destinations.turns import is_replay_of
+from tidegate.destinations.turns import replay_chain
 from tidegate.models import ReplayConfig
 from tidegate.orchestration.planner import table_of
 from tidegate.platforms import platform_registry
 from tidegate.reporting import ErrorReport, ExecutionResult
-from tidegate.timegrid import Window
 
 MONTHS = {"months": 1}
 
@@ -59,33 +58,29 @@ def windows_of(flow: DataFlow) -> Counter[str]:
     """Return how often each window was committed by a replay, from the table's own log."""
     commits = commits_of(flow)
     return Counter(
-        "--".join(commit["window"]) for commit in commits if is_replay_of(flow.dataflow_id, commit["dataflow_id"])
+        "--".join(commit["window"]) for commit in commits if commit["dataflow_id"] == replay_chain(flow.dataflow_id)
     )
 
 
 def commits_of(flow: DataFlow) -> list[dict[str, Any]]:
     """Return the record of each commit in the table's log."""
-    import json
-
     if flow.destination.connection.format == "delta":  # type: ignore[union-attr]
         history = deltalake.DeltaTable(str(flow.destination.path)).history()
         return [entry["tidegate"] for entry in history if "tidegate" in entry]
-    summaries = [snapshot.summary for snapshot in iceberg_table(flow).metadata.snapshots]
-    return [json.loads(summary["tidegate"]) for summary in summaries if summary and "tidegate" in summary]
+    records = [
+        snapshot.summary.additional_properties for snapshot in iceberg_table(flow).snapshots() if snapshot.summary
+    ]
+    return [json.loads(record["tidegate.commit"]) for record in records if "tidegate.commit" in record]
 
 
 def covered(flow: DataFlow) -> list[str]:
     """Return the ranges that the replays of a flow have put into its table."""
     table = table_of(flow, platform_registry.get_or_create("local"))
-    commits = [commit for commit in table.commits() if is_replay_of(flow.dataflow_id, commit.dataflow_id)]
-    return sorted(str(window) for commit in commits for window in commit.covered)
+    commit = table.last_commit(replay_chain(flow.dataflow_id))
+    replays = commit.replays.values() if commit else ()
+    return sorted(str(window) for replay in replays for window in replay.windows)
 
 
 def restore(flow: DataFlow, version: int) -> None:
     """Take a Delta table back."""
     deltalake.DeltaTable(str(flow.destination.path)).restore(version)
-
-
-def texts(windows: Iterable[Window]) -> list[str]:
-    """Return windows as their texts."""
-    return [str(window) for window in windows]

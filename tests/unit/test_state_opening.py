@@ -12,6 +12,7 @@ import pytest
 from tidegate.errors import MetadataError, TidegateError, WatermarkError
 from tidegate.masking import mask
 from tidegate.metadata import FileMetadata
+from tidegate.orchestration.driver import create_driver
 from tidegate.state import SQLiteStateStore, open_state_store
 
 DEFAULT = ".tidegate/state.db"
@@ -29,7 +30,6 @@ class TestUrls:
         ("url", "profile", "path"),
         [
             (None, None, DEFAULT),
-            ("", None, DEFAULT),
             (None, "prod", ".tidegate/profiles/prod/state.db"),
             ("a/b.db", None, "a/b.db"),
             (Path("a/b.db"), None, "a/b.db"),
@@ -38,6 +38,10 @@ class TestUrls:
             ("sqlite:////a/b%20c.db", None, "/a/b c.db"),
             ("sqlite:///a/b.db", "prod", "a/profiles/prod/b.db"),
             ("a/b.db", "prod", "a/profiles/prod/b.db"),
+            ("./postgres.db", None, "postgres.db"),
+            ("my-sqlite.db", None, "my-sqlite.db"),
+            ("/data@2026/b.db", None, "/data@2026/b.db"),
+            (Path("a@b.db"), None, "a@b.db"),
         ],
     )
     def test_files(self, tmp_path: Path, url: str | Path | None, profile: str | None, path: str) -> None:
@@ -55,6 +59,30 @@ class TestUrls:
         assert raised.value.code == "TG511"
         assert raised.value.hint
         assert "s3cret99" not in raised.value.render()
+
+    @pytest.mark.parametrize(
+        "typed",
+        [
+            "postgres//ada:s3cr:et98@db/etl",
+            "//ada:s3cr:et98@db/etl",
+            "/ada:s3cr:et98@db/etl",
+            "ada:s3cr:et98@db/etl",
+            "ada@db/etl",
+            "db//etl",
+            "postgresql/db/etl",
+            "Postgres",
+            "sqlite/state.db",
+            "",
+            " ",
+        ],
+    )
+    def test_a_url_that_lacks_a_sign_makes_no_file(self, tmp_path: Path, typed: str) -> None:
+        """Its password would be the name of a folder, and its state another one, which is empty."""
+        with pytest.raises(WatermarkError) as raised:
+            open_state_store(typed, root=tmp_path, profile=None)
+        assert (raised.value.code, list(tmp_path.iterdir())) == ("TG511", [])
+        assert raised.value.hint
+        assert "et98" not in raised.value.render()
 
     @pytest.mark.parametrize(
         "url", ["postgresql://db:port/etl", "postgresql://db/etl?colour=blue", "postgresql://ada:p4ss77@[::1/etl"]
@@ -102,6 +130,25 @@ class TestWhoSaysIt:
         monkeypatch.setenv("TIDEGATE_STATE", "environment.db")
         assert FileMetadata(tmp_path, profile="prod").state_url == "environment.db"
         assert FileMetadata(tmp_path, state="caller.db").state_url == "caller.db"
+
+    @pytest.mark.parametrize("by", ["caller", "environment", "metadata"])
+    def test_an_empty_text_is_not_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+        """A variable that is empty by mistake does not move state to where nobody looks for it."""
+        (tmp_path / "tidegate.yaml").write_text(f"state: {'' if by == 'metadata' else 'declared.db'!r}\n")
+        monkeypatch.delenv("TIDEGATE_STATE", raising=False)
+        if by == "environment":
+            monkeypatch.setenv("TIDEGATE_STATE", "")
+        metadata = FileMetadata(tmp_path, state="" if by == "caller" else None)
+        with pytest.raises(WatermarkError, match="no place"):
+            open_state_store(metadata.state_url, root=tmp_path, profile=None)
+        with pytest.raises(WatermarkError, match="no place"):
+            create_driver(metadata_provider=metadata)
+
+    def test_an_empty_text_given_to_the_driver_is_refused(self, tmp_path: Path) -> None:
+        """As by every other way."""
+        (tmp_path / "tidegate.yaml").write_text("state: declared.db\n")
+        with pytest.raises(WatermarkError, match="no place"):
+            create_driver(metadata_provider=tmp_path, state="")
 
     def test_nobody(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Then it is where it always was."""

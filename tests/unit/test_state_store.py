@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tidegate.errors import LeaseHeldError, WatermarkError
+from tidegate.errors import LeaseHeldError, StateUnavailableError, WatermarkError
 from tidegate.state import (
     FlowState,
     Ledger,
@@ -30,6 +30,7 @@ from tidegate.state import (
     UnitRecord,
     open_state_store,
 )
+from tidegate.state.database import Database, Session
 from tidegate.state.lease import Heartbeat, is_dead, new_owner
 from tidegate.state.sql_store import SqlStateStore
 from tidegate.state.store import DONE
@@ -60,6 +61,25 @@ def another(url: str) -> Iterator[Open]:
     yield open_it
     for store in opened:
         store.close()
+
+
+class Outage:
+    """A database whose server goes away, as often as it is told, before a transaction commits or after it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.strikes: list[Literal["before", "after"]] = []
+
+    def write(self, work: Callable[[Session], Any]) -> Any:
+        """Lose the change, or only the answer."""
+        strike = self.strikes.pop(0) if self.strikes else None
+        found = None if strike == "before" else self._database.write(work)
+        if strike:
+            raise StateUnavailableError("the server is gone")
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
 
 
 @pytest.fixture
@@ -154,6 +174,56 @@ class TestLeases:
         store.release(lease)
         assert other.acquire("flow").epoch == lease.epoch + 1
 
+    @pytest.mark.parametrize("strike", ["before", "after"])
+    def test_one_that_could_not_be_released_does_not_lock_its_owner_out(
+        self, store: SqlStateStore, another: Open, strike: Literal["before", "after"]
+    ) -> None:
+        """Nobody works under it: it is taken again, and fenced; another process waits until it ends."""
+        other = another()
+        store.database = outage = Outage(store.database)
+        lease = store.acquire("flow")
+        outage.strikes = [strike]
+        assert code_of(lambda: store.release(lease)) == "TG501"
+        assert store.live_owners("flow") == []
+        if strike == "before":
+            assert attempt(lambda: other.acquire("flow")) == "TG502"
+        again = store.acquire("flow")
+        assert again.epoch == lease.epoch + 1
+        store.release(lease)
+        assert (store.holds(lease), store.holds(again)) == (False, True)
+        assert attempt(lambda: store.acquire("flow")) == "TG502"
+
+    @pytest.mark.parametrize(
+        "take",
+        [
+            pytest.param(lambda store: store.acquire("flow"), id="acquire"),
+            pytest.param(lambda store: store.claim("flow", "scope"), id="claim"),
+        ],
+    )
+    @pytest.mark.parametrize("strike", ["before", "after"])
+    def test_one_whose_taking_nobody_answered_does_not_lock_its_owner_out(
+        self, store: SqlStateStore, another: Open, strike: Literal["before", "after"], take: Callable[..., Any]
+    ) -> None:
+        """It is taken, or not: whoever asked for it has gone away empty-handed."""
+        other = another()
+        store.database = outage = Outage(store.database)
+        outage.strikes = [strike]
+        assert code_of(lambda: take(store)) == "TG501"
+        assert attempt(lambda: take(other).epoch) == {"before": 1, "after": "TG502"}[strike]
+        if strike == "after":
+            assert take(store).epoch == 2
+
+    def test_what_a_thread_could_not_release_gives_no_right_to_what_another_has_taken(
+        self, store: SqlStateStore
+    ) -> None:
+        """Of all threads that ask for a lease that was given up, one gets it."""
+        store.database = outage = Outage(store.database)
+        lease = store.acquire("flow")
+        outage.strikes = ["before"]
+        assert code_of(lambda: store.release(lease)) == "TG501"
+        results = at_once(8, lambda _: attempt(lambda: store.acquire("flow")))
+        assert sorted(map(str, results)).count("TG502") == 7
+
     def test_keys_do_not_hinder_each_other(self, store: SqlStateStore) -> None:
         """A lease is for one key."""
         assert {store.acquire(name).key for name in ("a", "b")} == {"a", "b"}
@@ -230,7 +300,7 @@ class TestLeases:
         if child == 0:  # pragma: no cover - the child
             held = attempt(lambda: store.acquire("flow")) == "TG502"
             other = store.acquire("child")
-            os._exit(0 if held and other.owner != lease.owner else 1)
+            os._exit(0 if held and json.loads(other.owner)["pid"] == os.getpid() else 1)
         assert os.waitpid(child, 0)[1] == 0
         assert store.holds(lease)
         assert store.acquire("child").epoch == 2
@@ -255,7 +325,8 @@ class TestLeases:
     @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         steps=st.lists(
-            st.tuples(st.sampled_from(["take", "release", "write", "expire"]), st.integers(0, 2)), max_size=12
+            st.tuples(st.sampled_from(["take", "release", "fail to release", "write", "expire"]), st.integers(0, 2)),
+            max_size=12,
         )
     )
     def test_whatever_owners_do_one_of_them_may_write(
@@ -263,18 +334,22 @@ class TestLeases:
     ) -> None:
         """Against a model with one holder: who has taken it last, and has not let go, and nobody else."""
         stores = request.node.__dict__.setdefault("stores", None) or [another() for _ in range(3)]
+        if request.node.stores is None:
+            for store in stores:
+                store.database = Outage(store.database)
         request.node.stores = stores
         key = os.urandom(8).hex()
         leases: dict[int, Any] = {}
         holder, expired, epoch = None, True, 0
+        given_up = False
         for step, who in steps:
             if step == "take":
                 got = attempt(partial(stores[who].acquire, key))
-                assert (got == "TG502") == (holder is not None and not expired)
+                assert (got == "TG502") == (holder is not None and not expired and not (holder == who and given_up))
                 if got != "TG502":
                     epoch += 1
                     assert got.epoch == epoch
-                    leases[who], holder, expired = got, who, False
+                    leases[who], holder, expired, given_up = got, who, False, False
             elif step == "expire":
                 sql(stores[0], "UPDATE main.leases SET expires_at = '2000-01-01T00:00:00+00:00' WHERE key = ?", key)
                 expired = True
@@ -282,6 +357,10 @@ class TestLeases:
                 if step == "release":
                     stores[who].release(leases[who])
                     holder = None if holder == who else holder
+                elif step == "fail to release":
+                    stores[who].database.strikes.append("before")
+                    assert attempt(partial(stores[who].release, leases[who])) == "TG501"
+                    given_up = given_up or holder == who
                 else:
                     refused = attempt(partial(stores[who].write, leases[who], _state(key, epoch))) == "TG503"
                     assert refused == (holder != who)

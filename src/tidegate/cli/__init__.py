@@ -15,7 +15,7 @@ from tidegate.cli.terminal import BrokenPipeSilenced, ready, tell
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``tidegate`` and return its exit code.
 
-    0: all is well. 1: a flow failed. 2: bad usage or metadata. 130: interrupted.
+    0: all is well. 1: a flow failed. 2: bad usage or metadata. 130: interrupted. 143: ended by SIGTERM.
 
     Args:
         arguments: What follows ``tidegate``; those of this process when not given.

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 from tidegate.cli.parser import UsageError
 from tidegate.cli.terminal import note, styled, wrapped
 from tidegate.errors import ConfigurationError, MetadataError, TidegateError
+from tidegate.masking import mask
 
 FAILED = 1
 """A flow failed."""
 MISUSED = 2
 """Bad usage or metadata."""
 INTERRUPTED = 130
-_MISUSES = frozenset({"TG508", "TG509"})
+TERMINATED = 143
+_MISUSES = frozenset({"TG508", "TG509", "TG511"})
 """Codes of what is asked for wrongly, though its class tells of state."""
 DEBUG_VARIABLE = "TIDEGATE_DEBUG"
 
 
-def exit_code_of(error: Exception) -> int:
-    """Return the exit code of an error that ended a command."""
+class Terminated(KeyboardInterrupt):
+    """SIGTERM has ended a command, as process managers do."""
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Return the exit code of an error or interrupt that ended a command."""
+    if isinstance(error, KeyboardInterrupt):
+        return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
     misused = isinstance(error, UsageError | MetadataError | ConfigurationError)
     return MISUSED if misused or getattr(error, "code", None) in _MISUSES else FAILED
 
@@ -37,9 +46,20 @@ def show_error(error: Exception) -> None:
         note(_labelled("error:", error.message, "bold", "red"))
         note(hinted(error.hint))
     else:
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        note(_labelled("error:", text, "bold", "red"))
+        note(_labelled("error:", _said(error), "bold", "red"))
         note(hinted(f"this is a fault of Tidegate; {DEBUG_VARIABLE}=1 shows where it happened"))
+
+
+def error_record(error: Exception) -> dict[str, Any]:
+    """Return an error that ended a command as JSON-ready data, with the exit code; a misuse has no error code."""
+    about: dict[str, str | None]
+    if isinstance(error, TidegateError):
+        about = {"code": error.code, "message": error.message, "where": error.where, "hint": error.hint}
+    elif isinstance(error, UsageError):
+        about = {"code": None, "message": error.message, "where": None, "hint": error.hint}
+    else:
+        about = {"code": TidegateError.default_code, "message": _said(error), "where": None, "hint": None}
+    return {"error": about, "exit_code": exit_code_of(error)}
 
 
 def rendered(error: TidegateError) -> str:
@@ -64,9 +84,13 @@ def warn(message: str, hint: str | None = None) -> None:
         note(hinted(hint))
 
 
-def interrupted(undone: str = "") -> None:
+def interrupted(undone: str = "", word: str = "interrupted") -> None:
     """Say that a command was interrupted, and what that left undone."""
-    note(_labelled("interrupted:", undone, "yellow") if undone else styled("interrupted", "yellow", stream=sys.stderr))
+    note(_labelled(f"{word}:", undone, "yellow") if undone else styled(word, "yellow", stream=sys.stderr))
+
+
+def _said(error: Exception) -> str:
+    return " ".join(mask(f"{type(error).__name__}: {error}").split())
 
 
 def _labelled(label: str, text: str, *styles: str) -> str:

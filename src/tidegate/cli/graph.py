@@ -18,6 +18,7 @@ def show_graph(options: Namespace) -> int:
     """Write the dataflows in the order in which they may run, each with those that it waits for."""
     from tidegate.metadata.dependencies import dependencies, refuse_cycle
     from tidegate.orchestration.run_order import levels_of, stage_ranks
+    from tidegate.reporting.figures import plural
 
     flows = metadata_of(options).get_dataflows(listed(options.stage), names=listed(options.flow))
     edges = dependencies(flows)
@@ -49,7 +50,7 @@ def show_graph(options: Namespace) -> int:
                 tell(line)
             tell()
     waiting = sum(edge.is_needed for edge in edges)
-    tell(f"{len(flows)} flows, {waiting} {'dependency' if waiting == 1 else 'dependencies'}")
+    tell(f"{plural(len(flows), 'flow')}, {waiting:,} {'dependency' if waiting == 1 else 'dependencies'}")
     return 0
 
 

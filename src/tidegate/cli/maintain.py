@@ -9,8 +9,7 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from tidegate.cli.failure import INTERRUPTED
-from tidegate.cli.options import add_metadata, add_output, add_path, listed, metadata_of
+from tidegate.cli.options import add_metadata, add_output, add_path, listed, metadata_of, naming
 from tidegate.cli.terminal import tell, tell_json
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def configure(parser: Parser) -> None:
     """Set up the command line."""
     add_path(parser)
     about = "only tables of this connection; commas or repeat for several"
-    parser.option(_WHAT, "--connection", "-c", action="append", metavar="NAME", help=about)
+    parser.option(_WHAT, "--connection", "-c", action="append", type=naming, metavar="NAME", help=about)
     parser.option(_HOW, "--no-compact", action="store_true", help="leave small files as they are")
     parser.option(_HOW, "--no-cleanup", action="store_true", help="remove no files")
     about = "how long what was replaced can still be read, 7d or 168h; default 7d"
@@ -44,7 +43,7 @@ def _maintain(options: Namespace) -> int:
     from tidegate.reporting import progress_sink
 
     config = {} if options.retention is None else {"retention_hours": options.retention}
-    watch = Watch(progress_sink())
+    watch = Watch(progress_sink(), go_on="maintain again: what was merged or removed stays so")
     try:
         with (
             create_driver(
@@ -59,8 +58,9 @@ def _maintain(options: Namespace) -> int:
     except KeyboardInterrupt:
         if not watch.has_started:
             raise
-        _show(watch.result(), options, root, exit_code=INTERRUPTED)
-        return INTERRUPTED
+        _show(watch.result(), options, root, exit_code=watch.exit_code)
+        watch.say_how_to_go_on()
+        return watch.exit_code
     _show(result, options, root, exit_code=result.exit_code)
     return result.exit_code
 
@@ -100,7 +100,8 @@ def _tell_result(result: ExecutionResult, root: str, *, is_dry: bool) -> None:
     files = sum(unit.files_removed or 0 for unit in result.units)
     freed = byte_size(sum(unit.bytes_freed or 0 for unit in result.units))
     verb = "would be removed, and" if is_dry else "removed,"
-    tell(f"\n{plural(result.total, 'table')}: {plural(files, 'file')} {verb} {freed} freed.")
+    interrupted = ", interrupted" if result.interrupted else ""
+    tell(f"\n{plural(result.total, 'table')}{interrupted}: {plural(files, 'file')} {verb} {freed} freed.")
 
 
 def _hours(text: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,10 +35,9 @@ def add_project(parser: Parser) -> None:
 
 def add_choice_of_flows(parser: Parser) -> None:
     """Add `--stage` and `--flow`."""
-    parser.option(
-        WHAT, "--stage", "-s", action="append", metavar="STAGE", help="only this stage; commas or repeat for several"
-    )
-    parser.option(WHAT, "--flow", "-f", action="append", metavar="NAME", help="only this flow; likewise")
+    about = "only this stage; commas or repeat for several"
+    parser.option(WHAT, "--stage", "-s", action="append", type=naming, metavar="STAGE", help=about)
+    parser.option(WHAT, "--flow", "-f", action="append", type=naming, metavar="NAME", help="only this flow; likewise")
 
 
 def add_metadata(parser: Parser) -> None:
@@ -55,6 +54,17 @@ def add_output(parser: Parser, *, default: str | None = "table") -> None:
     about = "how the result is written to stdout"
     parser.option(OPTIONS, "--output", "-o", choices=("table", "json"), default=default, help=about)
     parser.add_help_option(OPTIONS)
+
+
+def naming(text: str) -> str:
+    """Return the value of an option that names something; nothing would be taken for everything.
+
+    Raises:
+        ArgumentTypeError: it names nothing.
+    """
+    if not text.replace(",", "").strip():
+        raise ArgumentTypeError(f"{text!r} names nothing")
+    return text
 
 
 def listed(values: Iterable[str] | None) -> list[str] | None:

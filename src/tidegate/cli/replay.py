@@ -9,7 +9,6 @@ from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tidegate.cli.failure import INTERRUPTED
 from tidegate.cli.options import add_choice_of_flows, add_metadata, add_output, add_path, listed, metadata_of
 from tidegate.cli.parser import UsageError
 from tidegate.cli.run import HOW, RUN_OPTIONS, config_of, show_result
@@ -72,6 +71,10 @@ def _replay(options: Namespace) -> int:
     from tidegate.orchestration.driver import create_driver
     from tidegate.reporting import progress_sink
 
+    if options.resume and options.restart:
+        raise UsageError(
+            "--resume and --restart exclude each other", "--resume loads what is left, --restart all of it"
+        )
     config = ReplayConfig(
         start=options.start,
         end=options.end,
@@ -102,9 +105,9 @@ def _replay(options: Namespace) -> int:
     except KeyboardInterrupt:
         if not watch.has_started:
             raise
-        _show(watch.result(), options.output, exit_code=INTERRUPTED)
+        _show(watch.result(), options.output, exit_code=watch.exit_code)
         watch.say_how_to_go_on()
-        return INTERRUPTED
+        return watch.exit_code
     _show(result, options.output, exit_code=result.exit_code)
     return result.exit_code
 
@@ -222,7 +225,12 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "--column": {"metavar": "NAME", "help": "the column that the range is over; default: the first watermark column"},
     "--resume": {"action": "store_true", "help": "load only what an earlier replay of this range has left"},
     "--restart": {"action": "store_true", "help": "load all of it again"},
-    "--parallel": {"type": int, "default": 1, "metavar": "N", "help": "windows of one flow at the same time"},
+    "--parallel": {
+        "type": RUN_OPTIONS["--max-workers"]["type"],
+        "default": 1,
+        "metavar": "N",
+        "help": "windows of one flow at the same time",
+    },
     "--backward": {"action": "store_true", "help": "the newest window first"},
     "--replace": {"action": "store_true", "help": "replace the rows of each window, for flows that append"},
     "--yes": {"action": "store_true", "help": "append although rows of the range may be in the table already"},

@@ -7,7 +7,6 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
-from tidegate.cli.failure import INTERRUPTED
 from tidegate.cli.options import (
     add_choice_of_flows,
     add_metadata,
@@ -15,7 +14,9 @@ from tidegate.cli.options import (
     add_path,
     listed,
     metadata_of,
+    naming,
 )
+from tidegate.cli.parser import UsageError
 from tidegate.cli.terminal import tell_json
 
 if TYPE_CHECKING:
@@ -69,15 +70,22 @@ def _run(options: Namespace) -> int:
     except KeyboardInterrupt:
         if not watch.has_started:
             raise
-        show_result(watch.result(), options.output, exit_code=INTERRUPTED)
+        show_result(watch.result(), options.output, exit_code=watch.exit_code)
         watch.say_how_to_go_on()
-        return INTERRUPTED
+        return watch.exit_code
     show_result(result, options.output, exit_code=result.exit_code)
     return result.exit_code
 
 
 def config_of(options: Namespace) -> dict[str, Any]:
-    """Return the options of a run, as far as they are given, and where its record goes."""
+    """Return the options of a run, as far as they are given, and where its record goes.
+
+    Raises:
+        UsageError: this is one of several jobs, and nobody said which.
+    """
+    if (options.job_num or 1) > 1 and options.job_index is None:
+        hint = f"give each job its own: --job-index 0 to {options.job_num - 1}"
+        raise UsageError(f"--job-num {options.job_num} without --job-index", hint)
     given = {name: getattr(options, name) for name in _CONFIG if getattr(options, name) is not None}
     return {**given, "base_log_path": options.log_path}
 
@@ -130,7 +138,12 @@ RUN_OPTIONS: dict[str, dict[str, Any]] = {
         "default": "lower",
         "help": "how the table has OrderID: orderid, or order_id",
     },
-    "--job": {"dest": "job_id", "metavar": "ID", "help": "what the processes of one job have in common"},
+    "--job": {
+        "dest": "job_id",
+        "type": naming,
+        "metavar": "ID",
+        "help": "what the processes of one job have in common",
+    },
     "--job-num": {"type": _count, "metavar": "N", "help": "number of jobs that share the flows"},
     "--job-index": {"type": _number, "metavar": "I", "help": "which of them this is, from 0"},
     "--distribution": {

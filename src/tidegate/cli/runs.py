@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.cli.failure import FAILED
 from tidegate.cli.numbers import positive
-from tidegate.cli.options import WHAT, add_metadata, add_output, add_path, metadata_of
+from tidegate.cli.options import WHAT, add_metadata, add_output, add_path, metadata_of, naming
 from tidegate.cli.table import Cell, Column, tell_table
 from tidegate.cli.terminal import styled, tell, tell_json
 
@@ -41,9 +41,8 @@ def configure(parser: Parser) -> None:
     """Set up the command line."""
     add_path(parser)
     parser.option(WHAT, "--limit", "-n", type=positive, default=20, metavar="N", help="how many; default 20")
-    parser.option(
-        WHAT, "--job", metavar="ID", help="all runs of this job, and whether each of its shards ran; else exit code 1"
-    )
+    about = "all runs of this job, and whether each of its shards ran and none failed; else exit code 1"
+    parser.option(WHAT, "--job", type=naming, metavar="ID", help=about)
     add_metadata(parser)
     add_output(parser)
     parser.set_defaults(execute=_runs)
@@ -101,18 +100,23 @@ def _so_far(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _shards(job_id: str, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return which shards of a job ran to their end; the runs must agree about how many there are."""
+    """Return which shards of a job ran to their end, by the newest run of each, and which of them failed.
+
+    The runs must agree about how many there are.
+    """
     numbers = sorted({record["job_num"] for record in records})
-    ran = {record["job_index"] for record in records if record["ended_at"]}
-    begun = {record["job_index"]: record["status"] for record in records if record["job_index"] not in ran}
+    newest = {record["job_index"]: record for record in reversed(records)}
+    ran = [index for index, record in sorted(newest.items()) if record["ended_at"]]
+    failed = [index for index in ran if newest[index]["status"] == "failed"]
     missing = [index for index in range(max(numbers, default=0)) if index not in ran]
     return {
         "job_id": job_id,
         "job_num": numbers[0] if len(numbers) == 1 else numbers,
-        "ran": sorted(ran),
+        "ran": ran,
+        "failed": failed,
         "missing": missing,
-        "begun": {str(index): begun[index] for index in missing if index in begun},
-        "complete": len(numbers) == 1 and not missing,
+        "begun": {str(index): newest[index]["status"] for index in missing if index in newest},
+        "complete": len(numbers) == 1 and not missing and not failed,
     }
 
 
@@ -143,14 +147,20 @@ def _row(record: dict[str, Any]) -> list[str | Cell]:
 
 
 def _shards_text(shards: dict[str, Any]) -> str:
+    from tidegate.reporting.figures import plural
+
     number = shards["job_num"]
     if not number:
         return styled(f"no run of job {shards['job_id']!r}", "red")
     if isinstance(number, list):
         return styled(f"its runs disagree: the job has {' or '.join(map(str, number))} shards", "red")
-    text = f"{len(shards['ran'])} of {number} shard{'' if number == 1 else 's'}"
+    text = f"{len(shards['ran']):,} of {plural(number, 'shard')} ran"
     if shards["complete"]:
         return styled(text, "green")
+    if shards["failed"]:
+        text += f", {len(shards['failed']):,} failed"
+    if not shards["missing"]:
+        return styled(text, "red")
     named = ", ".join(
         f"{index} ({shards['begun'][str(index)]})" if str(index) in shards["begun"] else str(index)
         for index in shards["missing"]

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tidegate.cli.numbers import positive
-from tidegate.cli.options import WHAT, add_metadata, add_output, add_project, listed, metadata_of
+from tidegate.cli.options import WHAT, add_metadata, add_output, add_project, listed, metadata_of, naming
 from tidegate.cli.runs import STYLES, record_of
 from tidegate.cli.table import Cell, Column, compact, tell_table
 from tidegate.cli.terminal import styled, tell, tell_json
+from tidegate.errors import WatermarkError
 
 if TYPE_CHECKING:
     from tidegate.cli.parser import Parser
@@ -47,7 +48,7 @@ _FLOWS = (
 def configure(parser: Parser) -> None:
     """Set up the command line."""
     parser.option(WHAT, "run", metavar="RUN", help="a run's id, the beginning of it, or `last`")
-    parser.option(WHAT, "--flow", "-f", action="append", metavar="NAME", help="only units of this flow")
+    parser.option(WHAT, "--flow", "-f", action="append", type=naming, metavar="NAME", help="only units of this flow")
     parser.option(WHAT, "--failed", action="store_true", help="only units that failed")
     parser.option(
         WHAT, "--limit", "-n", type=positive, default=_PAGE, metavar="N", help=f"units on a page; default {_PAGE}"
@@ -86,8 +87,12 @@ def _show(options: Namespace) -> int:
 
 
 def _run(store: StateStore, name: str) -> RunRecord:
-    newest = store.runs(limit=1) if name == _LAST else ()
-    return newest[0] if newest else store.run(name)
+    if name != _LAST:
+        return store.run(name)
+    for newest in store.runs(limit=1):
+        return newest
+    hint = "`tidegate run` loads everything for the first time"
+    raise WatermarkError("nothing has run yet", code="TG510", hint=hint)
 
 
 def _chosen(reports: Sequence[dict[str, Any]], flows: list[str] | None, *, failed: bool) -> list[dict[str, Any]]:

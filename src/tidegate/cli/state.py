@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tidegate.cli.failure import FAILED, MISUSED, rendered, warn
-from tidegate.cli.options import OPTIONS, WHAT, add_metadata, add_output, add_project, listed, metadata_of
+from tidegate.cli.options import OPTIONS, WHAT, add_metadata, add_output, add_project, listed, metadata_of, naming
 from tidegate.cli.parser import Parser, UsageError
 from tidegate.cli.table import Cell, Column, compact, tell_table
 from tidegate.cli.terminal import note, styled, tell, tell_json
@@ -60,7 +60,9 @@ def configure(parser: Parser) -> None:
         if name == "rewind":
             action.option(WHAT, "--to", metavar="[COLUMN=]VALUE", help="the start when not given")
         if name == "rebuild":
-            action.option(WHAT, "--flow", "-f", action="append", metavar="NAME", help="only this flow; or several")
+            action.option(
+                WHAT, "--flow", "-f", action="append", type=naming, metavar="NAME", help="only this flow; or several"
+            )
         if name in {"set", "rewind"}:
             action.option(OPTIONS, "--yes", "-y", action="store_true", help="even if an append loads rows twice")
         add_project(action)

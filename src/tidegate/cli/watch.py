@@ -1,7 +1,8 @@
 """Watching a run: what is running, and what an interrupt does to it.
 
-The first Ctrl-C lets what runs finish and starts nothing new. The second ends the process at once, which is safe: a
-load is visible as a whole or not at all, and the next run takes the dead process's leases over.
+The first Ctrl-C, or SIGTERM as process managers send it, lets what runs finish and starts nothing new. The second ends
+the process at once, which is safe: a load is visible as a whole or not at all, and the next run takes the leases of the
+dead process over.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, Self
 
-from tidegate.cli.failure import INTERRUPTED, hinted, interrupted
+from tidegate.cli.failure import Terminated, exit_code_of, hinted, interrupted
 from tidegate.cli.terminal import note
 from tidegate.reporting import (
     Event,
@@ -27,11 +28,13 @@ from tidegate.reporting import (
 )
 
 _NAMED = 5
+_COUNTED_IN = {"replay": "window", "maintain": "table"}
+_INTERRUPTS: dict[int, type[KeyboardInterrupt]] = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
 _PATIENCE_SECONDS = 1.0
 
 
 class Watch:
-    """A sink that hands events on to another, and knows what is running. As a context, it answers Ctrl-C.
+    """A sink that hands events on to another, and knows what is running. As a context, it answers Ctrl-C and SIGTERM.
 
     Args:
         sink: Shows the run.
@@ -43,13 +46,14 @@ class Watch:
         self._go_on = go_on
         self._lock = threading.Lock()
         self._run_id = ""
+        self._counted_in = "flow"
         self._waiting: dict[str, None] = {}
         self._running: dict[str, None] = {}
         self._names: list[str] = []
         self._reports: dict[str, UnitReport] = {}
         self._finished_late: list[str] = []
-        self._interrupts = 0
-        self._before: Callable[[int, FrameType | None], Any] | int | None = None
+        self._interrupt: KeyboardInterrupt | None = None
+        self._before: dict[int, Callable[[int, FrameType | None], Any] | int | None] = {}
 
     # -- the sink ------------------------------------------------------------------------------------------------
 
@@ -59,16 +63,20 @@ class Watch:
             match event:
                 case RunStarted():
                     self._run_id = event.run_id
+                    self._counted_in = _COUNTED_IN.get(event.command, "flow")
                     self._names = [name for name, _, _ in event.units]
                     self._waiting = dict.fromkeys(self._names)
                 case UnitStarted():
                     self._waiting.pop(event.name, None)
                     self._running[event.name] = None
                 case UnitFinished(report=report):
+                    was_running = report.name in self._running
                     self._running.pop(report.name, None)
                     self._reports[report.name] = report
-                    if self._interrupts:
+                    if self._interrupt and was_running:
                         self._finished_late.append(report.name)
+                    elif not self._interrupt:
+                        self._waiting.pop(report.name, None)
                 case _:
                     pass
             self._sink.handle(event)
@@ -80,23 +88,34 @@ class Watch:
     # -- interrupts ----------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
-        self._before = signal.signal(signal.SIGINT, self._interrupt)
+        self._before = {number: signal.signal(number, self._answer) for number in _INTERRUPTS}
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        for number, before in self._before.items():
+            signal.signal(number, before)
 
     @property
     def has_started(self) -> bool:
         """Whether a run has begun."""
         return bool(self._run_id)
 
+    @property
+    def exit_code(self) -> int:
+        """What an interrupted command exits with: 130 after Ctrl-C, 143 after SIGTERM."""
+        return exit_code_of(self._interrupt or KeyboardInterrupt())
+
     def result(self) -> ExecutionResult:
-        """Return what happened to the units that were finished."""
+        """Return what happened until the interrupt; units that nobody has told of are counted as skipped."""
         in_order = [
             self._reports[name] for name in dict.fromkeys([*self._names, *self._reports]) if name in self._reports
         ]
-        return ExecutionResult.from_units(in_order, run_id=self._run_id)
+        result = ExecutionResult.from_units(in_order, run_id=self._run_id)
+        untold = sum(name not in self._reports for name in self._names)
+        result.total += untold
+        result.skipped += untold
+        result.interrupted, result.counted_in = True, self._counted_in
+        return result
 
     def say_how_to_go_on(self) -> None:
         """Write to stderr what an interrupt has left undone, and what to do."""
@@ -107,24 +126,29 @@ class Watch:
             parts.append(f"{_listed(self._running)} {_was(self._running)} broken off: loaded as a whole, or not at all")
         if self._waiting:
             parts.append(f"{_listed(self._waiting)} {_was(self._waiting)} not started")
-        interrupted("; ".join(parts) or "everything was finished")
+        interrupted("; ".join(parts) or "everything was finished", self._word)
         if self._running or self._waiting or not self._names:
             note(hinted(self._go_on))
 
-    def _interrupt(self, _: int, __: FrameType | None) -> None:
-        self._interrupts += 1
+    @property
+    def _word(self) -> str:
+        return "terminated" if isinstance(self._interrupt, Terminated) else "interrupted"
+
+    def _answer(self, number: int, _: FrameType | None) -> None:
+        is_first, self._interrupt = self._interrupt is None, _INTERRUPTS[number]()
         # Writing is left to a thread: the one that was interrupted may hold the locks that writing needs.
-        if self._interrupts > 1:
+        if not is_first:
             threading.Thread(target=self._end_now, daemon=True).start()
             return
         threading.Thread(target=self._announce, daemon=True).start()
-        raise KeyboardInterrupt
+        raise self._interrupt
 
     def _announce(self) -> None:
         with self._lock:
             if self._running:
-                message = f"interrupted: no new flow starts; {_listed(self._running)} will finish"
-                hint = "Ctrl-C again ends at once; what was not committed is then not loaded"
+                message = f"{self._word}: no new flow starts; {_listed(self._running)} will finish"
+                again = "a second signal" if isinstance(self._interrupt, Terminated) else "Ctrl-C again"
+                hint = f"{again} ends at once; what was not committed is then not loaded"
                 self._sink.handle(Notice(level="warning", message=message, hint=hint))
 
     def _end_now(self) -> None:
@@ -132,7 +156,7 @@ class Watch:
         if held:
             self._sink.close()
             self.say_how_to_go_on()
-        os._exit(INTERRUPTED)
+        os._exit(self.exit_code)
 
 
 def _listed(names: Iterable[str]) -> str:

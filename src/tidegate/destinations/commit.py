@@ -29,6 +29,23 @@ MOST_ATTEMPTS = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """What one replay has put into a table: the windows, over a column of the source."""
+
+    column: str
+    windows: WindowSet
+
+    def to_data(self) -> dict[str, Any]:
+        """Return it as JSON data."""
+        return {"column": self.column, "windows": self.windows.to_data()}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Self:
+        """Return what :meth:`to_data` wrote."""
+        return cls(column=data["column"], windows=WindowSet.from_data(data["windows"]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
     """What travels with the data: who committed, as which load of its flow, and where the flow then stands."""
 
@@ -43,8 +60,8 @@ class Commit:
     """What was read, as people write it: another source of the same name must not take its position for its own."""
     position: Position
     window: tuple[str, str] | None = None
-    covered: WindowSet = field(default_factory=WindowSet)
-    """For a replay: all windows of it that are in the table, this one included."""
+    replays: Mapping[str, Replayed] = field(default_factory=dict)
+    """For a window of a replay: what the dataflow's replays have put into the table, this window included."""
 
     def to_data(self) -> dict[str, Any]:
         """Return the commit as JSON data."""
@@ -58,7 +75,7 @@ class Commit:
             "source": self.source,
             "position": self.position.to_data(),
             "window": list(self.window) if self.window else None,
-            **({"covered": self.covered.to_data()} if self.covered else {}),
+            **({"replays": {key: one.to_data() for key, one in self.replays.items()}} if self.replays else {}),
         }
 
     @classmethod
@@ -72,7 +89,7 @@ class Commit:
             },
             position=Position.from_data(data["position"]),
             window=(window[0], window[1]) if window else None,
-            covered=WindowSet.from_data(data["covered"]) if "covered" in data else WindowSet(),
+            replays={key: Replayed.from_data(one) for key, one in data.get("replays", {}).items()},
         )
 
 
@@ -134,7 +151,7 @@ def commit_change(
         there = table.last_commit(commit.dataflow_id)
         if there is not None and turn.is_done_by(there):
             return change, table.snapshot().version or 0
-        strategy.may_be_committed = False
+        strategy.may_be_committed = there is not None and turn.may_be_done_by(there)
     msg = f"other writers of {table.place} came first {MOST_ATTEMPTS} times; nothing was changed"
     raise CommitConflictError(msg, {"destination": table.place}, hint="run again, or write to it less often")
 

@@ -26,7 +26,7 @@ from tidegate.destinations.commit import Commit
 from tidegate.destinations.delta_log import log_entry
 from tidegate.destinations.delta_rules import broken_rules
 from tidegate.destinations.statistics import delta_statistics, safe_lower, safe_upper
-from tidegate.destinations.table import BaseTable, Change, DataFile, Snapshot, StaleSnapshotError
+from tidegate.destinations.table import UNDONE, BaseTable, Change, DataFile, Snapshot, StaleSnapshotError
 from tidegate.destinations.table_types import delta_type
 from tidegate.engines.base import FileTarget
 from tidegate.errors import DestinationError, first_line
@@ -83,9 +83,10 @@ class DeltaTable(BaseTable):
         for commit in _commits(table):
             if commit.dataflow_id == dataflow_id:
                 return replace(commit, sequence=sequence)
+        is_undone = any(entry.get(COMMIT_KEY, {}).get("dataflow_id") == dataflow_id for entry in table.history())
         msg = f"commit {sequence} of this dataflow is no longer in the log of {self._path}, and with it its position"
         hint = "tell where it stands: `tidegate state set FLOW COLUMN=VALUE`"
-        raise DestinationError(msg, code="TG408", where=self._path, hint=hint)
+        raise DestinationError(msg, {UNDONE: is_undone}, code="TG408", where=self._path, hint=hint)
 
     def restored_since(self, version: int, snapshot: Snapshot) -> bool:
         """Look for a RESTORE in the log after `version`."""

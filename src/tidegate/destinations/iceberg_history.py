@@ -77,7 +77,7 @@ class TableHistory:
         if counting is not None and "position" in counting:
             return replace(Commit.from_data(counting), sequence=sequence)
         if counting is None and "position" in stored and (sequence == 1 or self._is_whole()):
-            return replace(Commit.from_data(stored), position=Position())  # no load of the flow is left
+            return replace(Commit.from_data(stored), position=Position(), replays={})  # no load is left
         msg = f"commit {sequence} of this dataflow was undone in {self._place}, and the position before it is not kept"
         hint = "tell where it stands: `tidegate state set FLOW COLUMN=VALUE`"
         raise DestinationError(msg, code="TG408", where=self._place, hint=hint)

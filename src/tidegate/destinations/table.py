@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from tidegate.platforms import BasePlatform
 
 
+UNDONE = "undone"
+"""Detail of the error TG408: whether the commit is not lost, but was undone with all before it."""
+
+
 class StaleSnapshotError(Exception):
     """The table moved on since its snapshot was read. Internal to the commit loop."""
 

@@ -74,7 +74,7 @@ def contradicted(flows: Sequence[DataFlow]) -> list[Dependency]:
 def _all(flows: Sequence[DataFlow]) -> list[Dependency]:
     found: dict[tuple[str, str], Dependency] = {}
     for dependency in (*_declared(flows), *_inferred(flows), *_in_groups(flows)):
-        if dependency.upstream != dependency.downstream:
+        if not (dependency.is_inferred and dependency.upstream == dependency.downstream):  # it reads what it wrote
             found.setdefault((dependency.upstream, dependency.downstream), dependency)
     return list(found.values())
 
@@ -106,6 +106,8 @@ def find_cycle(flows: Iterable[DataFlow], edges: Iterable[Dependency]) -> list[D
 def said_of_cycle(flows: Iterable[DataFlow], cycle: Sequence[Dependency]) -> str:
     """Return a cycle as people read it: `a → b (reads path) → a (declared)`."""
     names = {flow.dataflow_id: flow.name for flow in flows}
+    if len(cycle) == 1:
+        return f"dataflow {names[cycle[0].upstream]!r} waits for itself: depends_on names it"
     steps = [names[cycle[0].upstream], *(f"{names[edge.downstream]} ({edge.reason})" for edge in cycle)]
     return f"dataflows wait for each other: {' → '.join(steps)}"
 

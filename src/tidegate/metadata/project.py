@@ -266,17 +266,21 @@ class _Validation:
                 flow.declared.report("TG112", message, "destination", "table", hint=hint, severity="note")
 
     def _report_dependencies(self, flows: list[DeclaredFlow]) -> None:
-        """Report names in `depends_on` that no dataflow has, and dataflows that wait for each other."""
+        """Report what `depends_on` names and is not waited for, and dataflows that wait for each other."""
         known = {flow.dataflow.dataflow_id: flow for flow in flows if flow.dataflow}
         dataflows = [flow.dataflow for flow in known.values() if flow.dataflow]
         names = [name for flow in flows for name in (flow.declared.node.text("name"), *_ids(flow)) if name]
+        inactive = {name for one in dataflows if not one.is_active for name in (one.name, one.dataflow_id)}
         for flow in known.values():
             for index, name in enumerate(flow.dataflow.depends_on if flow.dataflow else ()):
+                place = ("depends_on", index)
                 if name not in names:
                     hint = suggestion(name, [one.name for one in dataflows], otherwise="dataflows")
-                    flow.declared.report(
-                        "TG130", f"depends_on: unknown dataflow {name!r}", "depends_on", index, hint=hint
-                    )
+                    flow.declared.report("TG130", f"depends_on: unknown dataflow {name!r}", *place, hint=hint)
+                elif name in inactive and flow.is_active:
+                    message = f"depends_on: dataflow {name!r} is inactive, and not waited for"
+                    hint = "activate it, or remove it from depends_on"
+                    flow.declared.report("TG117", message, *place, hint=hint, severity="note")
         active = [dataflow for dataflow in dataflows if dataflow.is_active]
         if cycle := find_cycle(active, dependencies(active)):
             declared = known[cycle[0].downstream].declared

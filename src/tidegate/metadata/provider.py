@@ -35,12 +35,16 @@ class BaseMetadataProvider(ABC):
     def state_url(self) -> str | None:
         """Where state is kept, for :func:`~tidegate.state.open_state_store`; None for the default.
 
-        It is what the caller said, else what ``TIDEGATE_STATE`` says, else what the metadata declare.
+        It is what the caller said, else what ``TIDEGATE_STATE`` says, else what the metadata declare. An empty text
+        that was said is handed on, and refused there.
 
         Raises:
             MetadataError: As :meth:`read`, when the metadata are asked.
         """
-        return self.state or os.environ.get(ENVIRONMENT_VARIABLE) or self._declared.state
+        for said in (self.state, os.environ.get(ENVIRONMENT_VARIABLE)):
+            if said is not None:
+                return said
+        return self._declared.state
 
     @abstractmethod
     def read(self) -> Metadata:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from tidegate.destinations.turns import replay_chain
+from tidegate.destinations.turns import replay_scope
 from tidegate.engines import BaseEngine, engine_registry
 from tidegate.errors import ConfigurationError, TidegateError
 from tidegate.metadata import BaseMetadataProvider, FileMetadata
@@ -27,7 +27,7 @@ from tidegate.orchestration.run_recorder import RunRecorder
 from tidegate.orchestration.runner import Runner
 from tidegate.orchestration.secret_connections import SecretConnections
 from tidegate.platforms import BasePlatform, platform_registry
-from tidegate.reporting import EventStream, ExecutionResult, Notice, Sink
+from tidegate.reporting import EventStream, ExecutionResult, Notice, Sink, UnitReport
 from tidegate.reporting.sinks import configured_sinks
 from tidegate.secrets import BaseSecretProvider, EnvSecretProvider, install_secret_filter
 from tidegate.state import Replay, StateStore, state_path_of
@@ -36,6 +36,7 @@ from tidegate.state.opening import ENVIRONMENT_VARIABLE, open_state_store
 
 if TYPE_CHECKING:
     from tidegate.orchestration.replays import ReplayPlan
+    from tidegate.orchestration.schedule import Task
     from tidegate.orchestration.stages import UnitPlan
 
 
@@ -80,7 +81,7 @@ class Driver:
         self._home = state_path_of(self.root, profile).parent
         if state is None or isinstance(state, str | Path):
             declared = metadata_provider.state_url if metadata_provider else os.environ.get(ENVIRONMENT_VARIABLE)
-            url = state or declared
+            url = declared if state is None else state
             state = open_state_store(url, root=self.root, profile=profile)
         self.state = state
         self._distributor = JobDistributor(
@@ -196,9 +197,7 @@ class Driver:
         record = RunRecorder(run=run, command="run", flows=flows)
         with record.held():
             record.begin(tuple((flow.name, flow.stage, place_of(flow)) for flow in flows))
-            executor = ParallelExecutor(self.config.max_workers, self.config.stop_on_error)
-            result = executor.execute_tasks(tasks, run.load, skipped_fn=run.skipped, limits=limits_of(flows))
-            result = self._with_unstarted(result, flows, run)
+            result = self._executed(tasks, flows, run)
             record.end(result)
         return result
 
@@ -271,7 +270,7 @@ class Driver:
         for flow in self.load_dataflows(stage, names=names):
             replayed = earlier(flow, replay, state=self.state)
             if replayed is not None:
-                chain = replay_chain(flow.dataflow_id, replayed.replay_id)
+                chain = replay_scope(flow.dataflow_id, replayed.replay_id)
                 found.append((flow, replayed, self.state.counts(chain)))
         return found
 
@@ -354,10 +353,28 @@ class Driver:
             cancellation=self._cancellation,
         )
 
-    def _with_unstarted(self, result: ExecutionResult, flows: Sequence[DataFlow], run: Run) -> ExecutionResult:
-        """Return the result in the dataflows' order, with those that `stop_on_error` kept from starting as skipped."""
-        done = {unit.dataflow_id: unit for unit in result.units}
-        units = [done.get(flow.dataflow_id) or run.unstarted(flow) for flow in flows]
+    def _executed(self, tasks: Sequence[Task[DataFlow]], flows: Sequence[DataFlow], run: Run) -> ExecutionResult:
+        """Run tasks, and return the result in the order of their dataflows; what was not started is skipped.
+
+        That is recorded when an interrupt is raised, too.
+        """
+        ended: dict[str, UnitReport] = {}
+        executor = ParallelExecutor(self.config.max_workers, self.config.stop_on_error)
+        reason = "the run was interrupted"
+        try:
+            result = executor.execute_tasks(
+                tasks,
+                run.load,
+                lambda report: ended.update({report.dataflow_id: report}),
+                skipped_fn=run.skipped,
+                limits=limits_of(flows),
+            )
+            reason = "an earlier dataflow failed"
+        finally:
+            for flow in flows:
+                if flow.dataflow_id not in ended:
+                    ended[flow.dataflow_id] = run.skipped(flow, f"not started: {reason}")
+        units = [ended[flow.dataflow_id] for flow in flows]
         return ExecutionResult.from_units(units, run_id=run.run_id, duration_seconds=result.duration_seconds)
 
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tidegate.destinations import BaseTable, strategy_registry, table_registry
-from tidegate.destinations.turns import is_replay_of, replay_chain
-from tidegate.errors import ConfigurationError, LeaseHeldError, WatermarkError
-from tidegate.expressions.data_type import describe_type
+from tidegate.destinations.turns import refuse_replayed
+from tidegate.errors import ConfigurationError, WatermarkError
 from tidegate.models.load_rules import load_faults
 from tidegate.orchestration.stages import (
     CommitLoad,
@@ -27,7 +26,6 @@ from tidegate.orchestration.stages import (
 from tidegate.orchestration.work_unit import WorkUnit
 from tidegate.sources import source_registry
 from tidegate.state import FlowState, Position, StateStore
-from tidegate.timegrid.bound import kind_of
 from tidegate.transformers import BaseTransformer, transformer_registry
 from tidegate.transformers.base import METER_ORDER
 
@@ -70,6 +68,8 @@ class Planner:
         if unit.window:
             scope = "window" if strategy.replaces_windows else "all"
         read = source.plan(current.position, scope=scope, window=unit.window)
+        if flow.destination.appends and not unit.window and not read.nothing_new:
+            refuse_replayed(table, snapshot, flow.dataflow_id, flow.name, read.starts)
         if read.nothing_new and (snapshot.version is not None or unit.window):
             stages.append(Idle(plan=read, reason=read.nothing_new))
         else:
@@ -97,38 +97,11 @@ class Planner:
     def _standing(self, unit: WorkUnit, table: BaseTable, snapshot: Snapshot) -> tuple[FlowState, list[Stage]]:
         """Return where the unit starts from, and what has to be recovered before it does."""
         flow = unit.flow
-        if unit.chain:  # a replay moves no position, and needs none
-            return FlowState(dataflow_id=unit.chain, name=flow.name), []
+        if unit.replay_id:  # it moves no position, and needs none
+            return FlowState(dataflow_id=unit.chain_id, name=flow.name), []
         known = self.state.read(flow.dataflow_id) or FlowState(dataflow_id=flow.dataflow_id, name=flow.name)
         current = _recovered(replace(known, name=flow.name), table, snapshot, flow.source.path or "")
-        if current.sequence == 0 and not unit.window:
-            self._refuse_replayed(flow, current, table, snapshot)
         return current, [] if current is known or current.origin != "recovered" else [Recover(state=current)]
-
-    def _refuse_replayed(self, flow: DataFlow, current: FlowState, table: BaseTable, snapshot: Snapshot) -> None:
-        """Refuse to append from the start what a replay has put into the table before, or is about to.
-
-        Raises:
-            WatermarkError: it would double rows (TG509).
-            LeaseHeldError: a replay is under way (TG502).
-        """
-        if current.position or not flow.destination.appends:
-            return
-        if owners := self.state.live_owners(replay_chain(flow.dataflow_id, "")):
-            msg = (
-                f"a replay of dataflow {flow.name!r} is under way: {owners[0]}; a load from the start would double rows"
-            )
-            raise LeaseHeldError(msg, hint="wait for it; then `tidegate state set` tells where loads go on")
-        replays = [commit for commit in table.commits() if is_replay_of(flow.dataflow_id, commit.dataflow_id)]
-        if snapshot.version is None or not any(commit.covered for commit in replays):
-            return
-        uppers = [window.upper for commit in replays for window in commit.covered]
-        last = max(upper for upper in uppers if kind_of(upper) == kind_of(uppers[0]))
-        column = flow.source.watermark_columns[0] if flow.source.watermark_columns else "COLUMN"
-        dtype = {name.lower(): describe_type(dtype) for name, dtype in snapshot.columns.items()}.get(column.lower())
-        msg = f"a replay has loaded rows of dataflow {flow.name!r} up to {last}; a load from the start doubles them"
-        hint = f"`tidegate state set {flow.name} '{column}:{dtype or 'TYPE'}={last}'` goes on from there"
-        raise WatermarkError(msg, code="TG509", where=table.place, hint=hint)
 
 
 def table_of(flow: DataFlow, platform: BasePlatform) -> BaseTable:
@@ -184,7 +157,7 @@ def _load_stages(
             partition_by=snapshot.partition_by or tuple(part.column for part in flow.destination.partitions),
         ),
         CommitWindow(window=unit.window)
-        if unit.window and unit.chain
+        if unit.window and unit.replay_id
         else CommitLoad(sequence=current.sequence + 1, window=unit.window),
     ]
 

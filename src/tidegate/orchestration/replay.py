@@ -8,28 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tidegate.destinations.turns import covered_by, replay_chain
+from tidegate.destinations.turns import replay_scope, replays_in
 from tidegate.orchestration.planner import table_of
 from tidegate.orchestration.replay_rules import (
     column_of,
-    refuse_beside_others,
-    refuse_doubling,
-    refuse_replacing_others,
+    meets_of,
     refuse_rewriting_files,
     refuse_to_move,
     strategy_of,
 )
+from tidegate.orchestration.run import NO_ROWS
 from tidegate.orchestration.work_unit import WorkUnit, config_hash
 from tidegate.sources.base import ColumnWindow
 from tidegate.state import Replay
+from tidegate.state.store import DONE
 from tidegate.timegrid import Window, WindowSet, chunks, encode_bound, parse_bound, windows
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import Snapshot
+    from tidegate.destinations.commit import Replayed
+    from tidegate.destinations.turns import Meets
     from tidegate.models import DataFlow, ReplayConfig
     from tidegate.platforms import BasePlatform
     from tidegate.state import StateStore
@@ -48,6 +49,10 @@ class FlowReplay:
     """Its record; None for one that moves the dataflow's own position, which then is its record."""
     covered: WindowSet
     """Windows that are in the table already."""
+    others: Mapping[str, Replayed]
+    """What other replays of the dataflow have put into the table, by replay id."""
+    must_not_meet: Meets
+    """Whose rows a window must not meet in the table."""
 
     @property
     def range(self) -> Window:
@@ -55,22 +60,34 @@ class FlowReplay:
         return range_of(self.config)
 
     @property
-    def chain(self) -> str:
-        """The id under which it commits; empty where it commits as the dataflow itself."""
-        return replay_chain(self.flow.dataflow_id, self.replay.replay_id) if self.replay else ""
+    def scope(self) -> str:
+        """Under which name the ledger knows its windows; empty where the position is its record."""
+        return replay_scope(self.flow.dataflow_id, self.replay.replay_id) if self.replay else ""
 
     def windows(self) -> Iterator[Window]:
         """Yield all windows, in their order."""
-        config = self.config
-        if config.calendar:
-            return windows(config.start, config.end, config.calendar, config.direction)
-        interval = {str(unit): count for unit, count in (config.chunk_interval or {}).items()} or None
-        return chunks(config.start, config.end, interval, config.direction)
+        return _windows(self.config)
 
     def unit(self, window: Window) -> WorkUnit:
         """Return a window as a unit of work."""
         over = ColumnWindow(column=self.column, window=window)
-        return WorkUnit(flow=self.flow, operation="replay", window=over, chain=self.chain, strategy=self.strategy)
+        return WorkUnit(
+            flow=self.flow,
+            operation="replay",
+            window=over,
+            replay_id=self.replay.replay_id if self.replay else "",
+            strategy=self.strategy,
+            must_not_meet=self.must_not_meet,
+        )
+
+    def empty(self, state: StateStore) -> WindowSet:
+        """Return the windows that the ledger knows to hold no rows; the commits since say so too."""
+        found: list[Window] = []
+        after: str | None = None
+        while self.scope and (page := state.units(self.scope, statuses=DONE, after=after)):
+            found += [Window.parse(unit.key.rpartition("|")[2]) for unit in page if unit.detail == NO_ROWS]
+            after = page[-1].key
+        return WindowSet(found)
 
 
 def prepare(flow: DataFlow, config: ReplayConfig, *, state: StateStore, platform: BasePlatform) -> FlowReplay:
@@ -80,37 +97,29 @@ def prepare(flow: DataFlow, config: ReplayConfig, *, state: StateStore, platform
         ConfigurationError: the range cannot be cut (TG620 to TG627), or the dataflow not be loaded in windows (TG630,
             TG631, TG634, TG635).
     """
-    range_of(config)
+    next(_windows(config), None)  # a range that cannot be cut is refused before anything begins
     column = column_of(flow, config)
     strategy = strategy_of(flow, config, column)
     table = table_of(flow, platform)
     refuse_rewriting_files(flow, table, strategy)
-    replay, covered = None, WindowSet()
+    replay = None
+    done: dict[str, Replayed] = {}
     if config.save_watermark:
         refuse_to_move(flow, config, column)
     else:
-        snapshot = table.snapshot()
-        replay = _chosen(flow, config, column, state=state, snapshot=snapshot)
-        covered = covered_by(table, snapshot, replay_chain(flow.dataflow_id, replay.replay_id))
-    return FlowReplay(flow=flow, config=config, column=column, strategy=strategy, replay=replay, covered=covered)
-
-
-def begin(flow_replay: FlowReplay, *, state: StateStore, platform: BasePlatform) -> None:
-    """Record that a replay begins, or goes on, unless it would double or lose rows.
-
-    The caller holds a lease below the replay's id.
-
-    Raises:
-        ConfigurationError: rows of other dataflows would be replaced (TG631).
-        WatermarkError: rows would be doubled, or lost (TG509).
-        LeaseHeldError: a living process may double them: another replay, or a first load (TG502).
-    """
-    refuse_beside_others(flow_replay, state)
-    if not flow_replay.config.append_again:
-        refuse_doubling(flow_replay, state=state, platform=platform)
-        refuse_replacing_others(flow_replay, state=state, platform=platform)
-    if flow_replay.replay is not None:
-        state.begin_replay(flow_replay.replay)
+        done = dict(replays_in(table, table.snapshot(), flow.dataflow_id))
+        replay = _chosen(flow, config, column, state=state, done=done)
+    known = done.pop(replay.replay_id, None) if replay else None
+    return FlowReplay(
+        flow=flow,
+        config=config,
+        column=column,
+        strategy=strategy,
+        replay=replay,
+        covered=known.windows if known else WindowSet(),
+        others=done,
+        must_not_meet=meets_of(flow, config, strategy),
+    )
 
 
 def range_of(config: ReplayConfig) -> Window:
@@ -125,9 +134,17 @@ def range_of(config: ReplayConfig) -> Window:
 def earlier(flow: DataFlow, config: ReplayConfig, *, state: StateStore) -> Replay | None:
     """Return the last replay of this range, unless a living process is at it, or none was recorded."""
     known = [] if config.save_watermark else _known(flow, config, column_of(flow, config), state)
-    if not known or state.live_owners(replay_chain(flow.dataflow_id, known[0].replay_id)):
+    if not known or state.live_owners(f"{replay_scope(flow.dataflow_id, known[0].replay_id)}|"):
         return None
     return known[0]
+
+
+def _windows(config: ReplayConfig) -> Iterator[Window]:
+    range_of(config)
+    if config.calendar:
+        return windows(config.start, config.end, config.calendar, config.direction)
+    interval = {str(unit): count for unit, count in (config.chunk_interval or {}).items()} or None
+    return chunks(config.start, config.end, interval, config.direction)
 
 
 # -- which replay ------------------------------------------------------------------------------------------------
@@ -139,7 +156,7 @@ def _chosen(
     column: str,
     *,
     state: StateStore,
-    snapshot: Snapshot,
+    done: Collection[str],
 ) -> Replay:
     """Return the replay to go on with, or the next one of this range.
 
@@ -148,12 +165,12 @@ def _chosen(
     known = _known(flow, config, column, state)
     if known and config.resume:
         return known[0]
-    spec, number = _spec(flow, config, column), len(known) + 1
-    while snapshot.sequences(replay_chain(flow.dataflow_id, _id(spec, number))):  # also where a restore has undone it
-        number += 1
-    if config.resume and number > 1:
-        number -= 1
-    return Replay(replay_id=_id(spec, number), dataflow_id=flow.dataflow_id, spec=spec)
+    spec = _spec(flow, config, column)
+    identity = _identity(flow, spec)
+    ids = {*done, *(replay.replay_id for replay in known)}
+    newest = max((int(one.rpartition("-")[2]) for one in ids if one.startswith(f"{identity}-")), default=0)
+    number = newest if config.resume and newest else newest + 1
+    return Replay(replay_id=f"{identity}-{number}", dataflow_id=flow.dataflow_id, spec=spec)
 
 
 def _known(flow: DataFlow, config: ReplayConfig, column: str, state: StateStore) -> Sequence[Replay]:
@@ -173,6 +190,6 @@ def _spec(flow: DataFlow, config: ReplayConfig, column: str) -> dict[str, Any]:
     }
 
 
-def _id(spec: dict[str, Any], number: int) -> str:
-    text = json.dumps(spec, sort_keys=True)
-    return f"{hashlib.sha256(text.encode()).hexdigest()[:12]}-{number}"
+def _identity(flow: DataFlow, spec: dict[str, Any]) -> str:
+    text = json.dumps({**spec, "dataflow": flow.dataflow_id}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -6,17 +6,17 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from tidegate.destinations.turns import covered_by
+from tidegate.destinations.turns import replay_chain, replays_in
 from tidegate.errors import LeaseHeldError, WatermarkError
-from tidegate.expressions.data_type import parse_data_type
 from tidegate.orchestration.planner import table_of
 from tidegate.orchestration.run import NO_ROWS
 from tidegate.sources.base import ColumnWindow
-from tidegate.sources.window_bounds import bounds_in
+from tidegate.sources.window_bounds import bounds_beside
 from tidegate.state.watermark import reaches, render_value
+from tidegate.timegrid import WindowSet
 
 if TYPE_CHECKING:
     from tidegate.destinations import BaseTable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tidegate.orchestration.run import Run
     from tidegate.reporting import UnitReport
     from tidegate.state import Lease
-    from tidegate.timegrid import Window, WindowSet
+    from tidegate.timegrid import Window
 
 _LOOK_AGAIN_SECONDS = 0.5
 
@@ -63,7 +63,11 @@ class ReplayRun:
         self._lock = threading.Lock()
         self._result = Replayed()
         self._covered: WindowSet = replay.covered
+        self._empty = WindowSet()
+        """Windows without rows, of which no commit has told yet."""
         self._held: list[Window] = []
+        self._lease: Lease | None = None
+        """That of the dataflow, where the replay moves its position."""
 
     def carry_out(self) -> Replayed:
         """Load all windows that are not in the table yet; end at the first that fails.
@@ -72,10 +76,13 @@ class ReplayRun:
             LeaseHeldError: the windows must come in order, and another process carries them out (TG502).
             WatermarkError: the position lies in the middle of a window (TG636), or the table was taken back (TG506).
         """
+        self._empty = self._replay.empty(self._run.state)
+        self._covered = WindowSet((*self._covered, *self._empty))
         if self._replay.config.save_watermark:
-            self._one_after_the_other(self._after_position())
+            with self._holding(self._replay.flow.dataflow_id) as self._lease:  # no load comes between two windows
+                self._one_after_the_other(self._after_position())
         elif self._replay.config.parallel == 1:
-            with self._alone():
+            with self._holding(f"{replay_chain(self._replay.flow.dataflow_id)}|all"):  # in the order of time
                 self._one_after_the_other(self._replay.windows())
         else:
             self._side_by_side()
@@ -150,21 +157,25 @@ class ReplayRun:
     def _load_part(self, window: Window) -> None:
         unit = self._replay.unit(window)
         lease = None
-        if unit.chain and not self._run.config.dry_run:
-            lease = self._run.state.claim(unit.key, unit.chain)
+        if unit.replay_id and not self._run.config.dry_run:
+            lease = self._run.state.claim(unit.key, unit.scope)
             if lease is None:
                 self._recheck(window, unit.key)
                 self._note_done()
                 return
             self._run.heartbeat.add(lease)
+        with self._lock:
+            empty, self._empty = self._empty, WindowSet()
         try:
-            report = self._run.carry_out(unit, lease)
+            report = self._run.carry_out(replace(unit, empty=empty), lease or self._lease)
         finally:
             if lease is not None:
-                self._run.heartbeat.remove(lease)
-                self._run.state.release(lease)
+                self._run.let_go(lease)
         with self._lock:
             self._result.reports.append(report)
+            if report.status != "succeeded" or not report.rows_out:  # perhaps no commit was made
+                done = (window,) if report.status == "succeeded" else ()
+                self._empty = WindowSet((*self._empty, *empty, *done))
         if report.status == "failed":
             self._failed.set()
         elif report.status == "skipped" and not self._run.config.dry_run:
@@ -194,7 +205,9 @@ class ReplayRun:
     def _look_again(self) -> WindowSet:
         """Return which windows are in the table now."""
         table = self._table()
-        covered = covered_by(table, table.snapshot(), self._replay.chain)
+        replays = replays_in(table, table.snapshot(), self._replay.flow.dataflow_id)
+        known = replays.get(self._replay.replay.replay_id) if self._replay.replay else None
+        covered = known.windows if known else WindowSet()
         with self._lock:
             self._covered = covered
         return covered
@@ -205,18 +218,17 @@ class ReplayRun:
     # -- who may -------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold the whole replay, so that its windows come in order."""
+    def _holding(self, key: str) -> Iterator[Lease | None]:
+        """Keep all others from what this lease is for."""
         if self._run.config.dry_run:
-            yield
+            yield None
             return
-        lease: Lease = self._run.state.acquire(f"{self._replay.chain}|all")
+        lease = self._run.state.acquire(key)
         self._run.heartbeat.add(lease)
         try:
-            yield
+            yield lease
         finally:
-            self._run.heartbeat.remove(lease)
-            self._run.state.release(lease)
+            self._run.let_go(lease)
 
     def _after_position(self) -> Iterator[Window]:
         """Yield the windows past the dataflow's position, which the replay moves.
@@ -227,11 +239,10 @@ class ReplayRun:
         flow, column = self._run.secrets.resolved(self._replay.flow), self._replay.column
         position = self._run.planner.standing(flow)
         reached = {name.lower(): value for name, value in position.watermark.items()}.get(column.lower())
-        types = {name.lower(): text for name, text in position.columns.items()}
         for window in self._replay.windows():
             if reached is not None:
                 over = ColumnWindow(column=column, window=window)
-                lower, upper = bounds_in(over, parse_data_type(types[column.lower()]))
+                lower, upper = bounds_beside(over, reached)
                 if reaches(reached, upper):
                     self._note_done()
                     continue

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import islice
 from typing import TYPE_CHECKING
 
-from tidegate.orchestration.replay import FlowReplay, begin, prepare
+from tidegate.errors import TidegateError
+from tidegate.orchestration.replay import FlowReplay, prepare
+from tidegate.orchestration.replay_rules import refuse_meeting
 from tidegate.orchestration.replay_run import Replayed, ReplayRun
 from tidegate.orchestration.run import blank_report
 from tidegate.orchestration.run_order import limits_of, tasks_of
@@ -20,13 +21,13 @@ from tidegate.orchestration.schedule import Ending, Schedule, Task
 from tidegate.orchestration.work_unit import WorkUnit
 from tidegate.reporting import ErrorReport, ExecutionResult, Notice
 from tidegate.reporting.events import UnitFinished
+from tidegate.timegrid import WindowSet
 
 if TYPE_CHECKING:
     from tidegate.models import DataFlow, ReplayConfig
     from tidegate.orchestration.run import Run
+    from tidegate.reporting import UnitReport
     from tidegate.timegrid import Window
-
-_KEYS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +63,13 @@ class Replays:
         tasks = tasks_of(flows)
         recorder = RunRecorder(run=self._run, command="replay", flows=flows)
         with recorder.held(), ExitStack() as at_work:
-            replays = {flow.dataflow_id: self._begun(flow, config, at_work) for flow in flows}
+            replays = {flow.dataflow_id: self._checked(flow, config) for flow in flows}
+            for replay in replays.values():
+                self._begin(replay, at_work)
             recorder.begin(())
             self._carry_out(tasks, replays)
+        for flow in flows:
+            self._tell_leftover(flow)
         reports = [report for flow in flows for report in self._of(flow).reports]
         result = ExecutionResult.from_units(
             reports, run_id=self._run.run_id, duration_seconds=time.perf_counter() - started
@@ -102,26 +107,53 @@ class Replays:
         return [_plan(self._prepared(flow, config), self._run) for flow in flows]
 
     def _of(self, flow: DataFlow) -> Replayed:
-        return self._replayed.get(flow.dataflow_id) or Replayed(stopped=True)
+        return self._replayed.setdefault(flow.dataflow_id, Replayed(stopped=True))
+
+    def _tell_leftover(self, flow: DataFlow) -> None:
+        """Report what was not begun: a replay that was stopped has not succeeded."""
+        replayed = self._of(flow)
+        if not replayed.stopped or replayed.ending == "failed":
+            return
+        if self._run.cancellation.is_wanted:
+            reason = "not started: an earlier dataflow failed" if not replayed.reports else "windows are left"
+            replayed.reports.append(self._run.skipped(flow, reason))
+            return
+        try:
+            self._run.cancellation.check()
+        except TidegateError as error:
+            replayed.reports.append(self._failure(flow, error))
+
+    def _failure(self, flow: DataFlow, error: Exception) -> UnitReport:
+        """Record that a replay ended outside of its windows, and return the report."""
+        blank = blank_report(WorkUnit(flow=flow, operation="replay"), self._run.run_id)
+        failure = ErrorReport.from_exception(self._run.runner.engine.translate(error))
+        report = replace(blank, ended_at=datetime.now(UTC), error=failure)
+        with suppress(TidegateError):
+            self._run.state.finish(None, report.to_dict())
+        self._run.events.emit(UnitFinished(report=report))
+        return report
 
     def _prepared(self, flow: DataFlow, config: ReplayConfig) -> FlowReplay:
         state, platform = self._run.state, self._run.planner.platform
         return replace(prepare(self._run.secrets.resolved(flow), config, state=state, platform=platform), flow=flow)
 
-    def _begun(self, flow: DataFlow, config: ReplayConfig, at_work: ExitStack) -> FlowReplay:
-        """Return the replay of a dataflow, begun; others see that this process is at work on it, until the end."""
-        run = self._run
-        prepared = self._prepared(flow, config)
-        if run.config.dry_run:
-            return prepared
-        if prepared.chain:
-            lease = run.state.acquire(f"{prepared.chain}|at work|{run.run_id}")
-            at_work.callback(run.state.release, lease)
-            run.heartbeat.add(lease)
-            at_work.callback(run.heartbeat.remove, lease)
-        resolved = replace(prepared, flow=run.secrets.resolved(flow))
-        begin(resolved, state=run.state, platform=run.planner.platform)
+    def _checked(self, flow: DataFlow, config: ReplayConfig) -> FlowReplay:
+        """Return the replay of a dataflow, if it may begin or go on."""
+        run, prepared = self._run, self._prepared(flow, config)
+        if not run.config.dry_run:
+            resolved = replace(prepared, flow=run.secrets.resolved(flow))
+            refuse_meeting(resolved, state=run.state, platform=run.planner.platform)
         return prepared
+
+    def _begin(self, flow_replay: FlowReplay, at_work: ExitStack) -> None:
+        """Record that a replay begins; others see that this process is at work on it, until the end."""
+        run = self._run
+        if flow_replay.replay is None or run.config.dry_run:
+            return
+        lease = run.state.acquire(f"{flow_replay.scope}|at work|{run.run_id}")
+        run.heartbeat.add(lease)
+        at_work.callback(run.let_go, lease)
+        run.state.begin_replay(flow_replay.replay)
 
     def _replay(self, flow_replay: FlowReplay) -> Replayed:
         """Replay one dataflow. Never raises for a failure of the dataflow."""
@@ -129,10 +161,7 @@ class Replays:
         try:
             replayed = replaying.carry_out()
         except Exception as error:  # noqa: BLE001 - whatever it is, the other dataflows go on
-            blank = blank_report(WorkUnit(flow=flow_replay.flow, operation="replay"), self._run.run_id)
-            failure = ErrorReport.from_exception(self._run.runner.engine.translate(error))
-            report = replace(blank, ended_at=datetime.now(UTC), error=failure)
-            self._run.events.emit(UnitFinished(report=report))
+            report = self._failure(flow_replay.flow, error)
             replayed = replace(replaying.so_far, reports=[*replaying.so_far.reports, report])
         if replayed.done_before:
             windows = "1 window was" if replayed.done_before == 1 else f"{replayed.done_before:,} windows were"
@@ -144,17 +173,13 @@ class Replays:
 def _plan(flow_replay: FlowReplay, run: Run) -> ReplayPlan:
     windows = done = 0
     first = last = None
-    is_recorded = bool(flow_replay.chain and run.state.counts(flow_replay.chain))
-    for batch in _batches(flow_replay.windows()):
-        left = [window for window in batch if not flow_replay.covered.covers(window)]
-        if is_recorded:
-            keys = {flow_replay.unit(window).key: window for window in left}
-            recorded = run.state.done(keys)
-            left = [window for key, window in keys.items() if key not in recorded]
-        windows += len(batch)
-        done += len(batch) - len(left)
-        if left:
-            first, last = first or left[0], left[-1]
+    known = WindowSet((*flow_replay.covered, *flow_replay.empty(run.state)))
+    for window in flow_replay.windows():
+        windows += 1
+        if known.covers(window):
+            done += 1
+        else:
+            first, last = first or window, window
     return ReplayPlan(
         flow=flow_replay.flow,
         column=flow_replay.column,
@@ -164,8 +189,3 @@ def _plan(flow_replay: FlowReplay, run: Run) -> ReplayPlan:
         first=first,
         last=last,
     )
-
-
-def _batches(windows: Iterator[Window]) -> Iterator[list[Window]]:
-    while batch := list(islice(windows, _KEYS_AT_ONCE)):
-        yield batch

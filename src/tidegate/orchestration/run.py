@@ -58,7 +58,8 @@ class Run:
 
         Args:
             unit: The unit.
-            claimed: The claim on it; without one the lease of the dataflow is taken for each attempt.
+            claimed: The claim on it, or the lease of the dataflow where that is held for longer; without one that is
+                taken for each attempt.
         """
         blank = blank_report(unit, self.run_id)
         timeout = unit.flow.timeout
@@ -76,7 +77,7 @@ class Run:
             finished, _ = retries.execute(attempt)
         except Exception as error:  # noqa: BLE001 - whatever it is, the other dataflows go on
             report = replace(blank, ended_at=datetime.now(UTC), attempts=attempts)
-            if unit.chain and isinstance(error, CommitConflictError) and error.code == "TG405":
+            if unit.replay_id and isinstance(error, CommitConflictError) and error.code == "TG405":
                 report = replace(report, status="skipped", detail="committed by another process")
             else:
                 held = "lease held by another process" if isinstance(error, LeaseHeldError) else None
@@ -93,11 +94,6 @@ class Run:
         self._record(unit, None, report, None)
         self.events.emit(UnitFinished(report=report))
         return report
-
-    def unstarted(self, flow: DataFlow) -> UnitReport:
-        """Return the report of a dataflow that was kept from starting."""
-        blank = blank_report(WorkUnit(flow=flow), self.run_id)
-        return replace(blank, status="skipped", detail="not started: an earlier dataflow failed")
 
     def _attempt(
         self, unit: WorkUnit, blank: UnitReport, claimed: Lease | None, cancellation: Cancellation
@@ -123,9 +119,7 @@ class Run:
             raise self.runner.engine.translate(error) from error
         finally:
             if claimed is None:
-                self.heartbeat.remove(lease)
-                with suppress(TidegateError):  # nothing is left to release after a success
-                    self.state.release(lease)
+                self.let_go(lease)
         return UnitFinished(report=report, lineage=self._lineage(plan, outcome))
 
     def _lineage(self, plan: UnitPlan, outcome: Outcome) -> Lineage | None:
@@ -135,6 +129,12 @@ class Run:
             mode = self.runner.column_name_mode
             return lineage_of(plan, mode=mode, read=outcome.columns_read, written=outcome.columns_written)
         return None
+
+    def let_go(self, lease: Lease) -> None:
+        """Release a lease that was kept alive. What it was for is done, whether this succeeds or not."""
+        self.heartbeat.remove(lease)
+        with suppress(TidegateError):
+            self.state.release(lease)
 
     def _planned(self, unit: WorkUnit, blank: UnitReport) -> UnitReport:
         """Say what a load would do, and do nothing."""
@@ -154,16 +154,18 @@ class Run:
         """Keep the report. The load is in, or not, whether this succeeds or not."""
         if self.config.dry_run:
             return
+        if lease is not None and unit.window and not unit.replay_id:
+            lease = None  # that of the dataflow, held until the last window is done
         record = None
-        if unit.chain and outcome is not None:
+        if unit.replay_id and outcome is not None:
             detail = None if outcome.is_committed else NO_ROWS
             record = UnitRecord(
-                key=unit.key, scope=unit.chain, status="written", run_id=self.run_id, detail=detail, at=report.ended_at
+                key=unit.key, scope=unit.scope, status="written", run_id=self.run_id, detail=detail, at=report.ended_at
             )
-        elif unit.chain and report.status == "failed":
+        elif unit.replay_id and report.status == "failed":
             code = report.error.code if report.error else None
             record = UnitRecord(
-                key=unit.key, scope=unit.chain, status="failed", run_id=self.run_id, detail=code, at=report.ended_at
+                key=unit.key, scope=unit.scope, status="failed", run_id=self.run_id, detail=code, at=report.ended_at
             )
         with suppress(TidegateError):
             self.state.finish(lease, report.to_dict(), record)
@@ -184,7 +186,7 @@ class Run:
 
         progress("planning")
         plan = self._plan(unit)
-        before = None if unit.chain else plan.state.position.render()
+        before = None if unit.replay_id else plan.state.position.render()
         return self.runner.run(plan, lease, progress, cancellation), before, plan
 
     def _plan(self, unit: WorkUnit) -> UnitPlan:

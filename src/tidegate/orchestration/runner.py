@@ -14,7 +14,7 @@ from tidegate.destinations import Commit, LoadStrategy, strategy_registry
 from tidegate.destinations.commit import commit_change
 from tidegate.destinations.evolution import Evolution
 from tidegate.destinations.strategy import LoadContext
-from tidegate.destinations.turns import InSequence, InWindow
+from tidegate.destinations.turns import InSequence, InWindow, lowest
 from tidegate.engines.meter import Cursor
 from tidegate.engines.meter import Meter as RowMeter
 from tidegate.errors import TidegateError, WatermarkError
@@ -136,7 +136,7 @@ class _Load:
         self._evolution: Evolution
         self._written: Written
         self._position: Position
-        self._window_end: tuple[str, Value]
+        self._window_bounds: tuple[str, Value, Value]
 
     def carry_out(self, stage: Stage) -> None:  # noqa: C901 - one case a stage
         match stage:
@@ -195,7 +195,7 @@ class _Load:
         column = column_called(window.column, columns, self._read.place)
         lower, upper = bounds_in(replace(window, column=column), columns[column])
         self._frame = self._engine.in_window(self._frame, column, lower, upper)
-        self._window_end = (column, upper)
+        self._window_bounds = (column, lower, upper)
 
     def _metered(self, *, counts_only: bool) -> None:
         cursor = Cursor() if counts_only else self._opened.cursor
@@ -269,9 +269,14 @@ class _Load:
         return {"window": starts}
 
     def _commit(self, sequence: int, window: ColumnWindow | None) -> None:
+        starts: Mapping[str, Value] = self._read.starts
         if window:
-            column, upper = self._window_end
+            column, lower, upper = self._window_bounds
             self._position = Position(watermark={column: upper}, columns=self._position.columns)
+            starts = {column: lower}
+        before = self._plan.state
+        floor = lowest(before.position.floor, starts, has_loaded=before.sequence > 0)
+        self._position = replace(self._position, floor=floor)
         state = replace(
             self._plan.state,
             position=self._position,
@@ -280,7 +285,8 @@ class _Load:
             origin="read",
         )
         if self._changes_table:
-            turn = InSequence(commit=self._about(sequence, window))
+            appends_from = starts if self._plan.unit.load_strategy == "append" else None
+            turn = InSequence(commit=self._about(sequence, window), appends_from=appends_from)
             version = self._commit_to_table(turn)
             state = replace(state, sequence=sequence, version=version, origin="commit")
         try:
@@ -294,7 +300,17 @@ class _Load:
 
     def _commit_window(self, window: ColumnWindow) -> None:
         if self._changes_table and (self._written.rows or self._plan.snapshot.version is not None):
-            self._commit_to_table(InWindow(commit=self._about(0, window), window=window.window))
+            unit = self._plan.unit
+            self._commit_to_table(
+                InWindow(
+                    commit=self._about(0, window),
+                    dataflow_id=self._flow.dataflow_id,
+                    replay_id=unit.replay_id,
+                    over=window,
+                    empty=unit.empty,
+                    must_not_meet=unit.must_not_meet,
+                )
+            )
         self.outcome.position = None
 
     @property
@@ -314,7 +330,7 @@ class _Load:
             load_id=self._load_id,
             load_type=self._flow.destination.load_type,
             source=self._read.place,
-            position=self._position if self._plan.unit.chain == "" else Position(),
+            position=Position() if self._plan.unit.replay_id else self._position,
             window=window.texts if window else None,
         )
 

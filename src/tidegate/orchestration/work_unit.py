@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from tidegate.destinations.turns import replay_chain, replay_scope
+from tidegate.timegrid import WindowSet
+
 if TYPE_CHECKING:
+    from tidegate.destinations.turns import Meets
     from tidegate.models import DataFlow
     from tidegate.sources.base import ColumnWindow
 
@@ -20,10 +24,13 @@ class WorkUnit:
     operation: Literal["load", "replay"] = "load"
     window: ColumnWindow | None = None
     """What is loaded again; None for what is new."""
-    chain: str = ""
-    """Id of the sequence of commits that it belongs to, where that is not the dataflow's own."""
+    replay_id: str = ""
+    """The replay that it is a window of; empty for what moves the dataflow's own position."""
     strategy: str = ""
     """Load strategy, where it is not the one that the dataflow declares."""
+    empty: WindowSet = field(default_factory=WindowSet)
+    """Windows of its replay that are known to hold no rows: its commit is to say so too."""
+    must_not_meet: Meets = "nothing"
 
     @property
     def name(self) -> str:
@@ -33,12 +40,18 @@ class WorkUnit:
     @property
     def key(self) -> str:
         """What tells it from all others: in the ledger, in the names of its files, and to who else may run it."""
-        return f"{self.chain_id}|{self.operation}|{self.window.window}" if self.window else self.flow.dataflow_id
+        return f"{self.scope}|{self.operation}|{self.window.window}" if self.window else self.flow.dataflow_id
 
     @property
     def chain_id(self) -> str:
         """Id of the sequence of commits that it belongs to."""
-        return self.chain or self.flow.dataflow_id
+        return replay_chain(self.flow.dataflow_id) if self.replay_id else self.flow.dataflow_id
+
+    @property
+    def scope(self) -> str:
+        """Under which name the ledger knows the units that it belongs to."""
+        identity = self.flow.dataflow_id
+        return replay_scope(identity, self.replay_id) if self.replay_id else identity
 
     @property
     def load_strategy(self) -> str:

@@ -7,7 +7,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tidegate.errors import PlaceUnavailableError, PlatformError
@@ -97,7 +97,8 @@ def _walk(path: str, above: Sequence[os.stat_result] = ()) -> Iterator[FileInfo]
         if os.path.isdir(entry):
             yield from _walk(entry, (*above, here))
         elif os.path.isfile(entry):
-            yield _info(entry)
+            with suppress(FileNotFoundError):  # it is gone since it was listed
+                yield _info(entry)
 
 
 def _matching(folder: str, parts: Sequence[str], above: Sequence[os.stat_result]) -> Iterator[str]:

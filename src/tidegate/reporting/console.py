@@ -212,8 +212,8 @@ def _notice(notice: Notice) -> Text:
 
 
 def _summary(result: ExecutionResult, symbols: Symbols) -> Text:
-    status = "failed" if result.failed else "succeeded"
-    sign = symbols.failed if result.failed else symbols.succeeded
+    status = "interrupted" if result.interrupted else "failed" if result.failed else "succeeded"
+    units = plural(result.total, result.counted_in) + (", interrupted" if result.interrupted else "")
     counts = [
         f"{count:,} {word}"
         for word, count in (
@@ -225,7 +225,7 @@ def _summary(result: ExecutionResult, symbols: Symbols) -> Text:
     ]
     rows_in = sum(unit.rows_in or 0 for unit in result.units)
     rows_out = sum(unit.rows_out or 0 for unit in result.units)
-    text = Text.assemble((f"{sign} {plural(result.total, result.counted_in)}", f"bold {STYLES[status]}"))
+    text = Text.assemble((f"{getattr(symbols, status)} {units}", f"bold {STYLES[status]}"))
     text.append(f": {', '.join(counts)}" if counts else "")
     text.append(f"   {counted(rows_in)} rows in, {counted(rows_out)} out", style="dim")
     text.append(f"   {spanned(result.duration_seconds)}", style="dim")

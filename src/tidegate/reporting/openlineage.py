@@ -2,13 +2,15 @@
 
 The one place that imports openlineage-python, whose own settings say where events go (`OPENLINEAGE_URL`,
 `openlineage.yml`). A server that is slow or dead neither stops nor delays a load: events wait in a bounded queue, and
-are sent from a thread of their own.
+are sent from a thread of their own. One that cannot be reached is not tried again in the same run.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import socket
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -53,7 +55,8 @@ VERSION = version("tidegate")
 PRODUCER = f"urn:tidegate:{VERSION}"
 _THREAD = "tidegate-openlineage"
 _MOST_WAITING = 10_000
-_CLOSE_SECONDS = 5.0
+_CLOSE_SECONDS = 2.0
+_NO_WAY = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH})
 _ENDS = {"succeeded": RunState.COMPLETE, "failed": RunState.FAIL, "skipped": RunState.ABORT}
 
 
@@ -97,6 +100,7 @@ class OpenLineageSink:
         self._closing = False
         self._sending = 0
         self._lost = 0
+        self._is_reachable = True
         self._cause = "the server is slow"
 
     def handle(self, event: Event, /) -> None:
@@ -135,19 +139,26 @@ class OpenLineageSink:
 
     def _send_all(self) -> None:
         while (event := self._next()) is not None:
+            if isinstance(event, RunStarted):
+                self._is_reachable = True
             try:
                 for told in self._translation.of(event):
-                    self._client.emit(told)
+                    self._send(told)
             except Exception as error:  # noqa: BLE001 - whatever the server or its library does, loads go on
                 self._lose(error)
             with self._changed:
                 self._sending = 0
         try:
-            for told in self._translation.rest():
-                self._client.emit(told)
+            for told in self._translation.rest() if self._is_reachable else ():
+                self._send(told)
             self._client.close(self._close_seconds)
         except Exception as error:  # noqa: BLE001 - likewise
             self._lose(error)
+
+    def _send(self, event: RunEvent) -> None:
+        if not self._is_reachable:
+            raise PlaceUnavailableError(self._cause)
+        self._client.emit(event)
 
     def _next(self) -> Event | None:
         """Return the event that is to be sent now; None when there will be none any more."""
@@ -161,7 +172,13 @@ class OpenLineageSink:
     def _lose(self, error: Exception) -> None:
         with self._changed:
             self._lost += 1
-            self._cause = " ".join(mask(f"{type(error).__name__}: {error}").split())
+            if not self._is_reachable:
+                return
+            if reason := _unreachable(error):
+                self._is_reachable = False
+                self._cause = f"the server cannot be reached: {reason}"
+            else:
+                self._cause = " ".join(mask(f"{type(error).__name__}: {error}").split())
 
 
 class Translation:
@@ -177,6 +194,7 @@ class Translation:
         match event:
             case RunStarted():
                 self._run = event
+                self._units.clear()
                 yield self._run_event(RunState.START, event.at)
             case UnitStarted():
                 self._units[event.name] = event
@@ -262,8 +280,25 @@ class Translation:
 
 def _configured_client() -> Client:
     from openlineage.client import OpenLineageClient
+    from openlineage.client.transport.http import HttpTransport
+    from openlineage.client.transport.http_common import DEFAULT_RETRY_CONFIG
 
-    return OpenLineageClient()
+    client = OpenLineageClient()
+    if isinstance(client.transport, HttpTransport) and client.transport.config.retry == DEFAULT_RETRY_CONFIG:
+        client.transport.config.retry = {**DEFAULT_RETRY_CONFIG, "connect": 0}  # refused once is enough to know
+    return client
+
+
+def _unreachable(error: BaseException) -> str | None:
+    """Return why no connection was made to a server; None when there was one."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConnectionRefusedError | socket.gaierror) or (
+            isinstance(cause, OSError) and cause.errno in _NO_WAY
+        ):
+            return cause.strerror or type(cause).__name__
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def _engine() -> RunFacet:

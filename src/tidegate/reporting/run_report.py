@@ -168,6 +168,8 @@ class ExecutionResult:
     run_id: str = field(default="", kw_only=True)
     counted_in: str = field(default="flow", kw_only=True)
     """What a unit is, for people: `flow`; `window` for a replay."""
+    interrupted: bool = field(default=False, kw_only=True)
+    """Whether the run was broken off; what it did not come to is counted as skipped."""
 
     @classmethod
     def from_units(
@@ -202,8 +204,8 @@ class ExecutionResult:
 
     @property
     def exit_code(self) -> int:
-        """What a command that ran this exits with: 0 when nothing failed, else 1."""
-        return 1 if self.failed else 0
+        """What a command that ran this to its end exits with: 0 when nothing failed, else 1."""
+        return 1 if self.failed or self.interrupted else 0
 
     def summary(self) -> dict[str, Any]:
         """Return the statistics as JSON-ready values, without the units."""
@@ -213,6 +215,7 @@ class ExecutionResult:
             "succeeded": self.succeeded,
             "failed": self.failed,
             "skipped": self.skipped,
+            "interrupted": self.interrupted,
             "rows_in": sum(unit.rows_in or 0 for unit in self.units),
             "rows_out": sum(unit.rows_out or 0 for unit in self.units),
             "errors": dict(self.errors),

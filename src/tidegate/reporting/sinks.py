@@ -46,6 +46,10 @@ def _folder(place: str | Path) -> Path:
 
 
 def _lineage_sink(*, is_named: bool) -> Sink:
+    config = os.environ.get("OPENLINEAGE_CONFIG")
+    if config and not Path(config).is_file():  # the client would go on without it
+        hint = "correct OPENLINEAGE_CONFIG, or unset it"
+        raise ConfigurationError(f"OPENLINEAGE_CONFIG names no file: {config}", code="TG640", hint=hint)
     if not is_named and not any(file.expanduser().is_file() for file in _LINEAGE_FILES):
         hint = "set OPENLINEAGE_URL=http://localhost:5000, or OPENLINEAGE_CONFIG=openlineage.yml"
         raise ConfigurationError("lineage is asked for, and no server is named", code="TG640", hint=hint)

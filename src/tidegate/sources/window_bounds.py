@@ -36,6 +36,15 @@ def bounds_in(window: ColumnWindow, dtype: pa.DataType) -> tuple[Value, Value]:
     return lower, upper
 
 
+def bounds_beside(window: ColumnWindow, value: Value) -> tuple[Value, Value]:
+    """Return both bounds of a window as values that compare with a value of its column.
+
+    Raises:
+        SourceError: as :func:`bounds_in`.
+    """
+    return bounds_in(window, pa.scalar(value).type)
+
+
 def column_called(name: str, columns: Collection[str], place: str) -> str:
     """Return the column of a window as the source spells it.
 

@@ -19,7 +19,7 @@ LEASE_SECONDS = 60
 
 
 def new_owner() -> str:
-    """Return an owner's name: machine, process and start, so that others on the machine can see whether it lives."""
+    """Return a new owner's name: machine, process and start, so that others on the machine can see whether it lives."""
     return json.dumps(
         {"host": socket.gethostname(), "machine": _machine(), "pid": os.getpid(), "started": _started(os.getpid()),
          "id": uuid.uuid4().hex[:12]}

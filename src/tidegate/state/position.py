@@ -66,6 +66,8 @@ class Position:
     """Fingerprint of each file's path → fingerprint of its stamp (size and modification time)."""
     cursor_columns: tuple[str, ...] = ()
     """Watermark columns by which rows were told apart."""
+    floor: Mapping[str, Value] = field(default_factory=dict)
+    """Watermark column → value from which on loads have read so far; empty for from the start."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """Column → type of the source as it was read, so that a later read takes the same types."""
 
@@ -87,6 +89,7 @@ class Position:
             },
             "seen_files": _pack(number for pair in self.seen_files.items() for number in pair),
             "cursor_columns": list(self.cursor_columns),
+            **({"floor": _encoded(self.floor)} if self.floor else {}),
             "columns": dict(self.columns),
         }
 
@@ -113,6 +116,7 @@ class Position:
                 ),
                 seen_files=dict(zip(files[::2], files[1::2], strict=True)),
                 cursor_columns=tuple(data["cursor_columns"]),
+                floor=_decoded(data.get("floor", {})),
                 columns=dict(data["columns"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:

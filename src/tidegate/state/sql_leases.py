@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,14 +24,21 @@ def lock(session: Session, key: str) -> Any:
     return session.locked("SELECT key, owner, epoch, expires_at FROM main.leases WHERE key = ?", (key,))
 
 
-def take(session: Session, row: Any, owner: str, seconds: float) -> Lease:
+def take(session: Session, row: Any, owner: str, seconds: float, given_up: Collection[str] = ()) -> Lease:
     """Take a lease that :func:`lock` returned.
+
+    Args:
+        session: The transaction of the lock.
+        row: What it returned.
+        owner: Who takes it.
+        seconds: How long it lives.
+        given_up: Owners that work no more, though their leases may not say so.
 
     Raises:
         LeaseHeldError: a living owner holds it (TG502).
     """
     key, now = row["key"], session.now()
-    if row["owner"] and datetime.fromisoformat(row["expires_at"]) > now and not is_dead(row["owner"]):
+    if _is_living(row, now, given_up):
         raise _held(key, row["owner"], row["expires_at"])
     lease = Lease(key=key, owner=owner, epoch=row["epoch"] + 1, expires_at=now + timedelta(seconds=seconds))
     taken = session.change(
@@ -65,15 +72,14 @@ def keeps(session: Session, lease: Lease) -> bool:
     return session.locked(_FIND_HELD, _identity(lease)) is not None
 
 
-def live_owners(session: Session, prefix: str) -> list[str]:
+def live_owners(session: Session, prefix: str, given_up: Collection[str] = ()) -> list[str]:
     """Return, as people read them, the living owners of unexpired leases whose key starts with `prefix`."""
     rows = session.rows(
         "SELECT owner, expires_at FROM main.leases WHERE owner IS NOT NULL AND substr(key, 1, ?) = ? ORDER BY key",
         (len(prefix), prefix),
     )
     now = session.now()
-    owners = [row["owner"] for row in rows if datetime.fromisoformat(row["expires_at"]) > now]
-    return list(dict.fromkeys(describe_owner(owner) for owner in owners if not is_dead(owner)))
+    return list(dict.fromkeys(describe_owner(row["owner"]) for row in rows if _is_living(row, now, given_up)))
 
 
 def taken_over(what: str) -> WatermarkError:
@@ -82,13 +88,29 @@ def taken_over(what: str) -> WatermarkError:
     return WatermarkError(msg, code="TG503", hint="the process that took it over goes on; run again later")
 
 
+def _is_living(row: Any, now: datetime, given_up: Collection[str]) -> bool:
+    owner = row["owner"]
+    return bool(
+        owner and owner not in given_up and datetime.fromisoformat(row["expires_at"]) > now and not is_dead(owner)
+    )
+
+
 def _identity(lease: Lease) -> tuple[str, str, int]:
     return lease.key, lease.owner, lease.epoch
 
 
+def _under_way(key: str) -> str:
+    """Return in words what the holder of a lease is at."""
+    kind, bar, rest = key.partition("|")
+    if kind == "maintain":
+        return f"maintenance of {rest.partition(':')[2]} is under way"
+    if rest.startswith("replay|"):
+        return "this window is being loaded"
+    return f"another {'replay' if bar else 'run'} of this dataflow is under way"
+
+
 def _held(key: str, owner: str, expires_at: str) -> LeaseHeldError:
     until = datetime.fromisoformat(expires_at).strftime("%H:%M:%S UTC")
-    what = f"{key} is being worked on" if "|" in key else "another run of this dataflow is under way"
-    msg = f"{what}: {describe_owner(owner)} holds its lease until {until}"
+    msg = f"{_under_way(key)}: {describe_owner(owner)} holds its lease until {until}"
     details = {"key": key, "owner": owner}
     return LeaseHeldError(msg, details, hint="wait for it; the lease of a dead process ends by itself")

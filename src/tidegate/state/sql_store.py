@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+from tidegate.errors import LeaseHeldError
 from tidegate.state import sql_leases, sql_runs, sql_units
 from tidegate.state.database import Database, Session, T, Work, from_json
 from tidegate.state.lease import LEASE_SECONDS, new_owner
@@ -26,14 +27,8 @@ class SqlStateStore:
     def __init__(self, database: Database, *, lease_seconds: float = LEASE_SECONDS) -> None:
         self.database = database
         self._lease_seconds = lease_seconds
-        self._owner = (os.getpid(), new_owner())
-
-    @property
-    def owner(self) -> str:
-        """Who takes leases through this store: this process."""
-        if self._owner[0] != os.getpid():  # forked: the child may outlive its parent
-            self._owner = (os.getpid(), new_owner())
-        return self._owner[1]
+        self._given_up: set[str] = set()
+        """Owners of leases under which this process works no more, though the database may not know it."""
 
     def close(self) -> None:
         """Close all connections."""
@@ -86,12 +81,9 @@ class SqlStateStore:
     # -- leases ---------------------------------------------------------------------------------------------------
 
     def acquire(self, key: str) -> Lease:
-        """Take the lease; a dead owner's, or an expired one, is taken over with a higher epoch."""
-
-        def work(session: Session) -> Lease:
-            return sql_leases.take(session, sql_leases.lock(session, key), self.owner, self._lease_seconds)
-
-        return self.database.write(work)
+        """Take the lease; a dead owner's, an expired one, or one given up here is taken over with a higher epoch."""
+        with self._new_owner() as owner:
+            return self.database.write(lambda session: self._take(session, sql_leases.lock(session, key), owner))
 
     def renew(self, leases: Sequence[Lease]) -> None:
         """Prolong the leases that are still held."""
@@ -100,7 +92,9 @@ class SqlStateStore:
 
     def release(self, lease: Lease) -> None:
         """Let the lease go, if it is still held."""
+        self._given_up.add(lease.owner)  # first: whatever becomes of the release, nobody works under it any more
         self.database.write(lambda session: sql_leases.release(session, lease))
+        self._given_up.discard(lease.owner)
 
     def holds(self, lease: Lease) -> bool:
         """Tell whether the lease is still this owner's."""
@@ -108,22 +102,43 @@ class SqlStateStore:
 
     def live_owners(self, prefix: str) -> list[str]:
         """Return, as people read them, the living owners of leases whose key starts with `prefix`."""
-        return self._find(lambda session: sql_leases.live_owners(session, prefix), [])
+        return self._find(lambda session: sql_leases.live_owners(session, prefix, self._given_up), [])
+
+    def _take(self, session: Session, row: Any, owner: str) -> Lease:
+        return sql_leases.take(session, row, owner, self._lease_seconds, self._given_up)
+
+    @contextmanager
+    def _new_owner(self) -> Iterator[str]:
+        """Return an owner for one lease: threads of this process keep each other out as other processes do.
+
+        When nobody can tell whether it got the lease, it has given it up.
+        """
+        owner = new_owner()
+        try:
+            yield owner
+        except LeaseHeldError:
+            raise
+        except BaseException:
+            self._given_up.add(owner)
+            raise
 
     # -- the ledger -----------------------------------------------------------------------------------------------
 
     def claim(self, key: str, scope: str) -> Lease | None:
         """Take the lease of a unit that is not done; None when the ledger says it is."""
 
-        def work(session: Session) -> Lease | None:
+        def work(session: Session, owner: str) -> Lease | None:
             row = sql_leases.lock(session, key)  # first: who had it before has then said whether it is done
             if sql_units.done(session, [key]):
                 return None
-            lease = sql_leases.take(session, row, self.owner, self._lease_seconds)
+            lease = self._take(session, row, owner)
             sql_units.plan(session, key, scope)
             return lease
 
-        return None if self.should_skip(key) else self.database.write(work)
+        if self.should_skip(key):
+            return None
+        with self._new_owner() as owner:
+            return self.database.write(lambda session: work(session, owner))
 
     def mark(self, record: UnitRecord, lease: Lease | None = None) -> None:
         """Store what is now true of a unit; with a lease, on condition that it is held, and release that."""

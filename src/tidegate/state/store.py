@@ -109,7 +109,10 @@ class PositionStore(Protocol):
         """
 
     def acquire(self, key: str) -> Lease:
-        """Take the lease of this key; that of a dead owner, or an expired one, is taken over with a higher epoch.
+        """Take the lease of this key; a dead owner's, or an expired one, is taken over with a higher epoch.
+
+        So is one that was taken through this store object and let go, when the store could not be told of it: nobody
+        works under it. Threads that share the object keep each other out as processes do.
 
         Raises:
             LeaseHeldError: a living owner holds it (TG502).
