@@ -4,11 +4,15 @@
 
 from __future__ import annotations
 
+import os
+import time
+from contextlib import closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import deltalake
 import polars as pl
 import pytest
 
@@ -23,8 +27,10 @@ from tests.behaviour.replaying import (
     windows_of,
 )
 from tidegate import DataFlow, create_driver
-from tidegate.errors import ConfigurationError, WatermarkError
+from tidegate.errors import ConfigurationError, DestinationError, WatermarkError
 from tidegate.models import ReplayConfig
+from tidegate.orchestration.positions import at_values, move
+from tidegate.platforms import platform_registry
 from tidegate.reporting.events import UnitStarted
 from tidegate.state import Position
 
@@ -457,3 +463,49 @@ def interrupted(project: Project, flow: DataFlow, *, after: int, by: Any = None,
     with create_driver(root=project.root, sinks=[Cancel()]) as driver:
         result = driver.run_replay([flow], settings_)
     assert result.succeeded == after
+
+
+class TestALogThatWasCleanedUp:
+    """Delta keeps the records of commits for a time only (30 days): the sequence numbers stay, the windows go."""
+
+    def forget_log(self, flow: DataFlow) -> None:
+        """Write a checkpoint, and let the log before it be old enough to go."""
+        table = deltalake.DeltaTable(str(flow.destination.path))
+        table.create_write_transaction([], mode="append", schema=table.schema(), partition_by=[])  # a commit of others
+        table = deltalake.DeltaTable(str(flow.destination.path))
+        table.create_checkpoint()
+        old = time.time() - 40 * 86400
+        for entry in Path(str(flow.destination.path), "_delta_log").glob("*.json"):
+            os.utime(entry, (old, old))
+        table = deltalake.DeltaTable(str(flow.destination.path))
+        table.cleanup_metadata()
+
+    def test_loads_go_on_that_have_seen_the_replay(self, project: Project) -> None:
+        """They have looked at its windows before."""
+        flow = quarter(project)
+        replayed(project, flow)
+        there = at_values(flow, {"at:timestamp_ntz": "2025-04-01"})
+        with closing(project.store()) as store:
+            move(flow, there, store=store, platform=platform_registry.get_or_create("local"), origin="set")
+        project.parquet("events/2.parquet", days("2026-04-01", "2026-04-30", start_id=1000))
+        project.load(flow)
+        self.forget_log(flow)
+        project.parquet("events/3.parquet", days("2026-05-01", "2026-05-31", start_id=2000))
+        project.load(flow)
+        found = project.rows(flow, "id")
+        assert len(found) == len(set(found))
+        assert {*IN_QUARTER, *range(1000, 1030), *range(2000, 2031)} <= set(found)
+
+    def test_nothing_is_appended_that_may_be_in(self, project: Project) -> None:
+        """The windows are not known any more: neither a first load nor a replay may guess (TG408)."""
+        flow, other = quarter(project), project.flow("other", source="events", format="parquet", watermark="at")
+        replayed(project, flow)
+        self.forget_log(flow)
+        error = project.fail(flow)
+        assert (error.code, "--restart --replace" in str(error.hint)) == ("TG408", True)
+        with pytest.raises(DestinationError) as caught:
+            replay(project, flow, resume=False)
+        assert caught.value.code == "TG408"
+        assert replayed(project, flow, resume=False, replace=True).succeeded == 3
+        assert project.rows(flow, "id") == IN_QUARTER
+        assert project.load(other).rows_out

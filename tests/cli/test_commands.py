@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import subprocess
@@ -11,6 +12,9 @@ import polars as pl
 import pytest
 
 from tests.cli.conftest import METADATA, TIDEGATE
+from tests.cli.test_runs import unit
+from tidegate.cli.watch import Watch
+from tidegate.reporting import JsonLinesSink, RunStarted, UnitFinished
 
 
 def break_orders(project):
@@ -92,6 +96,11 @@ class TestPlan:
         assert flows["shops"]["error"]["code"] == "TG201"
 
 
+class TestGraph:
+    def test_one_is_one(self, project, tidegate):
+        assert tidegate("plan", "--graph", "--flow", "shops").out.endswith("1 flow, 0 dependencies\n")
+
+
 class TestRun:
     def test_twice_in_a_row_nothing_is_loaded_twice(self, project, tidegate):
         first, second = tidegate("run", "-o", "json"), tidegate("run", "-o", "json")
@@ -162,6 +171,10 @@ class TestRun:
         answer = tidegate("run", "--stop-on-error", "--max-workers", 1, "-o", "json")
         assert answer.code == 1
         assert [unit["status"] for unit in answer.json["units"]] == ["failed", "skipped", "skipped"]
+        shown = tidegate("show", "last", "-o", "json").json
+        assert [unit["detail"] for unit in shown["units"]][1:] == ["not started: an earlier dataflow failed"] * 2
+        last = {flow["name"]: flow["last_run"]["status"] for flow in tidegate("status", "-o", "json").json}
+        assert last == {"orders": "failed", "events": "skipped", "shops": "skipped"}
 
     def test_jobs_share_the_flows(self, project, tidegate):
         names = [
@@ -219,10 +232,46 @@ class TestInterrupt:
         assert "interrupted: " in err
         assert "were not started" in err
         assert "hint: run again" in err
-        result = json.loads(out)
-        assert result["exit_code"] == 130
-        assert 1 <= len(result["units"]) < self.FLOWS
-        assert {unit["status"] for unit in result["units"]} == {"succeeded"}
+        self.is_interrupted(json.loads(out), 130)
+        (run,) = tidegate("runs", "-o", "json").json
+        assert (run["status"], run["total"]) == ("interrupted", self.FLOWS)
+        statuses = [flow["last_run"]["status"] for flow in tidegate("status", "-o", "json").json]
+        assert sorted(set(statuses)) == ["skipped", "succeeded"]
+        assert self.everything_is_loaded_once(project, tidegate)
+
+    def is_interrupted(self, result, exit_code):
+        loaded = [unit for unit in result["units"] if unit["status"] == "succeeded"]
+        assert (result["exit_code"], result["interrupted"], len(result["units"])) == (exit_code, True, self.FLOWS)
+        assert 1 <= result["succeeded"] == len(loaded) < self.FLOWS
+        assert result["success_rate"] == pytest.approx(100 * len(loaded) / self.FLOWS)
+        assert {unit["detail"] for unit in result["units"] if unit not in loaded} == {
+            "not started: the run was interrupted"
+        }
+
+    def test_sigterm_does_the_same_and_says_so(self, running, project, tidegate):
+        running.send_signal(signal.SIGTERM)
+        out, err = running.communicate(timeout=60)
+        assert running.returncode == 143
+        assert "\nterminated: " in err
+        assert "were not started" in err
+        self.is_interrupted(json.loads(out), 143)
+        assert self.everything_is_loaded_once(project, tidegate)
+
+    def test_a_replay_is_counted_in_windows_and_untold_units_as_skipped(self):
+        watch = Watch(JsonLinesSink(io.StringIO()))
+        watch.handle(RunStarted(run_id="run1", command="replay", units=(("a", None, ""), ("b", None, ""))))
+        watch.handle(UnitFinished(report=unit("run1", "a")))
+        result = watch.result()
+        assert (result.total, result.succeeded, result.skipped, result.success_rate) == (2, 1, 1, 50)
+        assert (result.interrupted, result.counted_in, result.exit_code) == (True, "window", 1)
+
+    def test_a_second_signal_of_either_kind_ends_at_once(self, running, project, tidegate):
+        running.send_signal(signal.SIGINT)
+        time.sleep(0.001)
+        running.send_signal(signal.SIGTERM)
+        _, err = running.communicate(timeout=60)
+        assert running.returncode in {143, 130}  # it may have ended before the second
+        assert "not started" in err
         assert self.everything_is_loaded_once(project, tidegate)
 
     def test_the_second_ends_at_once_and_the_next_run_goes_on(self, running, project, tidegate):

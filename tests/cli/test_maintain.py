@@ -2,6 +2,8 @@
 
 import pytest
 
+from tidegate.state import SQLiteStateStore
+
 
 @pytest.fixture
 def loaded(project, tidegate):
@@ -48,6 +50,19 @@ def test_nothing_to_maintain_is_said(project, tidegate):
     answer = tidegate("maintain", "--connection", "landing")
     assert answer.code == 0
     assert answer.out.startswith("There is nothing to maintain: ")
+    assert '"level": "warning", "message": "there is nothing to maintain' in answer.err
+
+
+def test_who_else_is_at_a_table_is_said_without_its_key(loaded, tidegate):
+    store, lake = SQLiteStateStore(loaded / ".tidegate" / "state.db"), str(loaded / "lake" / "events").lower()
+    lease = store.acquire(f"maintain|path:{lake}")
+    answer = tidegate("maintain", "--output", "json")
+    store.release(lease)
+    store.close()
+    (events,) = [unit for unit in answer.json["units"] if unit["name"] == "events"]
+    assert events["status"] == "skipped"
+    assert f"maintenance of {lake} is under way: process " in events["detail"]
+    assert "|" not in answer.out
 
 
 def test_an_unknown_connection_is_refused(project, tidegate):

@@ -120,13 +120,13 @@ class TestJobs:
     def test_all_shards_ran(self, project, tidegate):
         self.shards(project, 0, 1, 2, 3)
         answer = tidegate("runs", "--job", "nightly")
-        assert (answer.code, answer.out.splitlines()[-1]) == (0, "4 of 4 shards")
+        assert (answer.code, answer.out.splitlines()[-1]) == (0, "4 of 4 shards ran")
 
     def test_a_missing_shard_is_named(self, project, tidegate):
         self.shards(project, 0, 1, 3)
         kept(project, record("other"))
         answer = tidegate("runs", "--job", "nightly")
-        assert (answer.code, answer.out.splitlines()[-1]) == (1, "3 of 4 shards; missing 2")
+        assert (answer.code, answer.out.splitlines()[-1]) == (1, "3 of 4 shards ran; missing 2")
         assert "other" not in answer.out
 
     def test_a_shard_that_was_broken_off_is_missing(self, project, tidegate):
@@ -137,6 +137,28 @@ class TestJobs:
         assert answer.code == 1
         assert answer.json["job"]["begun"] == {"2": "interrupted"}
         assert "missing 2 (interrupted)" in tidegate("runs", "--job", "nightly").out
+
+    def test_a_shard_that_failed_is_told_until_a_newer_run_of_it_succeeds(self, project, tidegate):
+        self.shards(project, 0, 1, number=3)
+        kept(project, record("run2", 2, job_id="nightly", job_num=3, job_index=2), failed("run2"))
+        answer = tidegate("runs", "--job", "nightly")
+        assert (answer.code, answer.out.splitlines()[-1]) == (1, "3 of 3 shards ran, 1 failed")
+        job = tidegate("runs", "--job", "nightly", "-o", "json").json["job"]
+        assert (job["ran"], job["failed"], job["complete"]) == ([0, 1, 2], [2], False)
+
+        kept(project, record("run3", 3, job_id="nightly", job_num=3, job_index=2), unit("run3", "orders"))
+        answer = tidegate("runs", "--job", "nightly")
+        assert (answer.code, answer.out.splitlines()[-1]) == (0, "3 of 3 shards ran")
+
+    def test_a_shard_that_goes_on_has_not_failed(self, project, tidegate):
+        self.shards(project, 0, number=2)
+        with opened(project) as store:
+            heartbeat = Heartbeat(store)
+            with holding_run(store, heartbeat, "run1"):
+                store.begin_run(record("run1", 1, job_id="nightly", job_num=2, job_index=1))
+                answer = tidegate("runs", "--job", "nightly")
+            heartbeat.close()
+        assert answer.out.splitlines()[-1] == "1 of 2 shards ran; missing 1 (running)"
 
     def test_shards_that_disagree_about_their_number_are_told(self, project, tidegate):
         self.shards(project, 0, 1)
@@ -176,6 +198,11 @@ class TestShow:
         kept(project, record("bbbb2", 1), unit("bbbb2", "orders"))
         assert tidegate("show", "aa", "-o", "json").json["run_id"] == "aaaa1"
         assert tidegate("show", "last", "-o", "json").json["run_id"] == "bbbb2"
+
+    def test_before_the_first_run_it_says_so(self, project, tidegate):
+        answer = tidegate("show", "last")
+        assert (answer.code, answer.out) == (1, "")
+        assert "nothing has run yet" in answer.err
 
     def test_an_unknown_or_ambiguous_run_is_refused(self, project, tidegate):
         kept(project, record("aaaa1"))

@@ -91,6 +91,14 @@ class TestUsage:
             (["state", "lst"], "ACTION: unknown 'lst'", "did you mean list?"),
             (["state", "set", "orders", "id=1", "--yse"], "unknown option --yse", "did you mean --yes?"),
             (["state", "set", "orders", "id"], "'id' is not COLUMN=VALUE", "for instance"),
+            (["runs", "--job", ""], "--job: '' names nothing", "`tidegate runs --help`"),
+            (["run", "--job", " "], "--job: ' ' names nothing", "`tidegate run --help`"),
+            (["run", "--flow", ""], "--flow/-f: '' names nothing", "`tidegate run --help`"),
+            (["plan", "--stage", ","], "--stage/-s: ',' names nothing", "`tidegate plan --help`"),
+            (["show", "last", "--flow", ""], "--flow/-f: '' names nothing", "`tidegate show --help`"),
+            (["state", "rebuild", "-f", ""], "--flow/-f: '' names nothing", "`tidegate state rebuild --help`"),
+            (["maintain", "-c", ""], "--connection/-c: '' names nothing", "`tidegate maintain --help`"),
+            (["run", "--job-num", "3"], "--job-num 3 without --job-index", "--job-index 0 to 2"),
         ],
     )
     def test_a_mistake_is_named_and_exits_2(self, arguments, message, hint, tidegate):
@@ -127,6 +135,39 @@ class TestErrors:
             "error: ZeroDivisionError: division by zero",
             "  hint: this is a fault of Tidegate; TIDEGATE_DEBUG=1 shows where it happened",
         ]
+
+    def test_in_json_it_is_on_stdout_too(self, tmp_path, tidegate):
+        path = tmp_path / "none.yaml"
+        answer = tidegate("run", path, "--output=json")
+        assert answer.json == {
+            "error": {
+                "code": "TG100",
+                "message": "no such file",
+                "where": str(path),
+                "hint": "give the path of a metadata file or project folder",
+            },
+            "exit_code": 2,
+        }
+        assert answer.err.startswith("error TG100: no such file")
+        assert tidegate("run", path).out == ""
+
+    @pytest.mark.parametrize("output", [["-o", "json"], ["-ojson"], ["--output", "json"]])
+    def test_so_is_a_command_line_that_cannot_be_understood(self, output, tidegate):
+        answer = tidegate("status", "--flo", "x", *output)
+        error = {"code": None, "message": "unknown option --flo", "where": None, "hint": "did you mean --flow?"}
+        assert (answer.code, answer.json) == (2, {"error": error, "exit_code": 2})
+
+    def test_an_output_that_is_a_file_is_no_format(self, tidegate):
+        assert tidegate("schema", "-o", "json", "--what").out == ""
+
+    def test_an_unexpected_one_in_json(self, tidegate, monkeypatch):
+        monkeypatch.setattr("tidegate.catalogue.explain", lambda _: 1 / 0)
+        answer = tidegate("explain", "TG101", "-o", "json")
+        assert (answer.json["error"]["code"], answer.json["exit_code"]) == ("TG001", 1)
+
+    def test_a_place_that_is_none_for_state_exits_2(self, project, tidegate):
+        answer = tidegate("status", "--state", "mysql://db/etl")
+        assert (answer.code, "error TG511" in answer.err) == (2, True)
 
     def test_debug_shows_the_traceback(self, tidegate, monkeypatch):
         monkeypatch.setattr("tidegate.catalogue.explain", lambda _: 1 / 0)

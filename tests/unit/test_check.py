@@ -574,6 +574,23 @@ class TestDependencies:
         assert "orders (declared)" in finding.message
         assert "totals (declared)" in finding.message
 
+    @pytest.mark.parametrize("itself", ["totals", "t-1"])
+    def test_a_dataflow_does_not_wait_for_itself(self, itself: str) -> None:
+        """By its name or its id; said where it is declared."""
+        text = TWO.replace("ORDERS", itself).replace("name: totals", "name: totals\n  dataflow_id: t-1")
+        (finding,) = found(CONNECTIONS + text)
+        assert finding.code == "TG131"
+        assert finding.message == "dataflow 'totals': a dataflow waits for itself: totals → totals (declared)"
+        assert finding.where.line == (CONNECTIONS + text).partition("depends_on")[0].count("\n") + 1
+
+    def test_an_inactive_dataflow_is_not_waited_for(self) -> None:
+        """A note: it is allowed, and perhaps not meant."""
+        text = TWO.replace("ORDERS", "orders").replace("name: orders", "name: orders\n  is_active: false")
+        (finding,) = found(CONNECTIONS + text)
+        assert (finding.code, finding.severity) == ("TG117", "note")
+        assert finding.message == "dataflow 'totals': depends_on: dataflow 'orders' is inactive, and not waited for"
+        assert found(CONNECTIONS + text.replace("name: totals", "name: totals\n  is_active: false")) == []
+
     @pytest.mark.parametrize("timeout", ["soon", "0", "-5", "10 parsecs"])
     def test_a_timeout_is_a_time(self, timeout: str) -> None:
         """Something that a load can take."""

@@ -269,6 +269,12 @@ class TestFinalTable:
 
         assert last == ("✗ 3 flows: 1 succeeded, 1 failed, 1 skipped   2,469,134 rows in, 1,234,000 out   4.0s")
 
+    def test_a_run_that_was_interrupted_does_not_look_like_success(self) -> None:
+        result = ExecutionResult.from_units([report("a"), report("b", "skipped", rows_in=0, rows_out=0)])
+        result.interrupted, result.counted_in = True, "window"
+
+        assert shown(result).splitlines()[-1].startswith("! 2 windows, interrupted: 1 succeeded, 1 skipped   ")
+
     def test_of_an_empty_run_is_the_summary_alone(self) -> None:
         assert shown(ExecutionResult()).split() == ["✓", "0", "flows", "0", "rows", "in,", "0", "out", "0.00s"]
 

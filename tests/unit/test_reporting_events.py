@@ -275,6 +275,7 @@ class TestJsonLines:
             "succeeded": int,
             "failed": int,
             "skipped": int,
+            "interrupted": bool,
             "rows_in": int,
             "rows_out": int,
             "errors": dict,

@@ -286,6 +286,24 @@ class TestRealLoads:
         assert [json.loads(line)["eventType"] for line in lines] == ["START", "START", "COMPLETE", "COMPLETE"]
 
 
+class Refusing:
+    """A client whose server is not there."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def emit(self, event: RunEvent) -> None:
+        self.asked += 1
+        raise OSError("it failed") from ConnectionRefusedError(111, "Connection refused")
+
+    def close(self, timeout: float = -1.0) -> bool:
+        return True
+
+
+def _connects(sink: Any) -> int:
+    return int(sink._client.transport.config.retry["connect"])
+
+
 class TestADeadServer:
     def test_a_refused_connection_is_told_once_at_the_end(
         self, server: Server, capsys: pytest.CaptureFixture[str]
@@ -296,9 +314,38 @@ class TestADeadServer:
                 stream.emit(event)
         errors = capsys.readouterr().err.splitlines()
         assert errors[0].startswith(
-            "warning: OpenLineageSink failed, the run goes on: TG641: 4 lineage events were lost: ConnectionError"
+            "warning: OpenLineageSink failed, the run goes on: TG641: 4 lineage events were lost: "
+            "the server cannot be reached: "
         )
         assert sum("warning" in line for line in errors) == 1
+
+    def test_it_is_asked_once_a_run(self) -> None:
+        refusing = Refusing()
+        sink = OpenLineageSink(refusing)
+        events = story(*[UnitFinished(report=report(f"orders{number}")) for number in range(20)])
+        for event in [*events, *events]:
+            sink.handle(event)
+        with pytest.raises(PlaceUnavailableError, match="84 lineage events were lost: the server cannot be reached"):
+            sink.close()
+        assert refusing.asked == 2
+
+    def test_the_client_s_own_retries_do_not_delay_it(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Unless they are asked for: connections are tried once."""
+        server.http.server_close()
+        monkeypatch.setenv("OPENLINEAGE_URL", server.url)
+        (sink,) = configured_sinks()
+        assert isinstance(sink, OpenLineageSink)
+        assert _connects(sink) == 0
+        for event in story(UnitFinished(report=report())):
+            sink.handle(event)
+        with pytest.raises(PlaceUnavailableError, match="4 lineage events were lost: the server cannot be reached"):
+            sink.close()
+        monkeypatch.setenv("OPENLINEAGE__TRANSPORT__TYPE", "http")
+        monkeypatch.setenv("OPENLINEAGE__TRANSPORT__URL", server.url)
+        monkeypatch.setenv("OPENLINEAGE__TRANSPORT__RETRY", '{"total": 3, "connect": 3}')
+        monkeypatch.delenv("OPENLINEAGE_URL")
+        (sink,) = configured_sinks()
+        assert _connects(sink) == 3
 
     def test_a_server_that_hangs_delays_neither_the_load_nor_the_end_for_long(self, server: Server) -> None:
         server.go_on.clear()
@@ -374,6 +421,13 @@ class TestChoosing:
         with pytest.raises(ConfigurationError, match="no server is named") as caught:
             configured_sinks(lineage=True)
         assert caught.value.code == "TG640"
+
+    def test_settings_that_are_not_there_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OPENLINEAGE_CONFIG", "/nope.yml")
+        with pytest.raises(ConfigurationError, match=r"OPENLINEAGE_CONFIG names no file: /nope\.yml") as caught:
+            configured_sinks()
+        assert caught.value.code == "TG640"
+        assert configured_sinks(lineage=False) == []
 
     def test_settings_that_make_no_sense_are_refused(self, tmp_path: Path) -> None:
         (tmp_path / "openlineage.yml").write_text("transport: {type: pigeon}")

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pty
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,12 +22,20 @@ from tidegate.metadata.dependencies import contradicted, dependencies, find_cycl
 from tidegate.models import Connection, DataFlow
 from tidegate.orchestration.job_distributor import JobDistributor
 from tidegate.orchestration.parallel_executor import ParallelExecutor
-from tidegate.orchestration.run_order import levels_of, limits_of, missing_upstreams, stage_ranks, tasks_of
+from tidegate.orchestration.run_order import (
+    levels_of,
+    limits_of,
+    missing_upstreams,
+    said_of_missing,
+    stage_ranks,
+    tasks_of,
+)
 from tidegate.orchestration.schedule import Schedule, Task
 
 LANDING = Connection(name="landing", format="csv", configure={"base_path": "/data/landing"})
 LAKE = Connection(name="lake", format="delta", configure={"base_path": "/data/lake"})
 LAKE_FILES = Connection(name="lake_files", format="parquet", configure={"base_path": "/data/lake"})
+TIDEGATE = str(Path(sys.executable).parent / "tidegate")
 SHOP = Connection(name="shop", format="sql", database="shop", configure={"database_type": "postgresql"})
 
 
@@ -128,6 +143,11 @@ class TestCycles:
         assert caught.value.code == "TG131"
         assert "a (declared)" in caught.value.message
         assert "b (declared)" in caught.value.message
+
+    def test_a_dataflow_does_not_wait_for_itself(self) -> None:
+        with pytest.raises(MetadataError, match=r"a dataflow waits for itself: a → a \(declared\)") as caught:
+            tasks_of([flow("a", depends_on=["a"])])
+        assert caught.value.code == "TG131"
 
     def test_what_is_inferred_gives_way_to_what_is_declared(self) -> None:
         """A dataflow may read what one that needs it has written the last time."""
@@ -324,9 +344,58 @@ class TestJobs:
             assert any(pair <= share for share in shares)
 
     def test_what_another_job_runs_is_known(self) -> None:
-        """So that it can be told."""
+        """So that it can be told: of many some by name."""
         flows = [flow("a"), flow("b", depends_on="a")]
         assert missing_upstreams(flows[1:], flows) == {"b": ["a"]}
+        assert said_of_missing({"b": ["a"]}) == "1 dataflow does not wait for what another job runs: b needs a"
+        assert said_of_missing({f"b{number}": ["a"] for number in range(2000)}).endswith("; and 1,995 more")
+
+    @pytest.mark.parametrize("shown", ["json lines", "table"])
+    @pytest.mark.parametrize("distribution", ["hash", "balanced"])
+    def test_a_dependency_that_jobs_cut_is_told_on_stderr(self, tmp_path: Path, distribution: str, shown: str) -> None:
+        """By the job of the dataflow that does not wait; `balanced` cuts none."""
+        connections = [
+            {"name": name, "format": "csv", "configure": {"base_path": str(tmp_path / name)}}
+            for name in ("landing", "lake")
+        ]
+        flows = [
+            {"name": name, "source": {"connection": "landing", "table": "t"},
+             "destination": {"connection": "lake", "table": name}, "depends_on": needs, "group_number": group}
+            for group, (name, needs) in enumerate([("one", []), ("two", ["one"])])
+        ]  # fmt: skip
+        if distribution == "balanced":
+            flows = [{**one, "group_number": None} for one in flows]
+        (tmp_path / "tidegate.json").write_text(json.dumps({"connections": connections, "dataflows": flows}))
+        (tmp_path / "landing/t").mkdir(parents=True)
+        (tmp_path / "landing/t/1.csv").write_text("id\n1\n")
+        told = [
+            _stderr_of(
+                *("run", str(tmp_path), "--job-num", "2", "--job-index", str(index), "--distribution", distribution),
+                on_terminal=shown == "table",
+            )
+            for index in (0, 1)
+        ]
+        message = "1 dataflow does not wait for what another job runs: two needs one"
+        assert [message in text for text in told] == [False, distribution == "hash"]
+        if distribution == "hash":
+            assert "--distribution balanced" in told[1]
+            assert '"level": "warning"' in told[1] or "warning" in told[1].split(message)[0]
+
+
+def _stderr_of(*arguments: str, on_terminal: bool) -> str:
+    """Call the command line in a process of its own, and return what it writes to stderr; with a terminal, as words."""
+    if not on_terminal:
+        return subprocess.run([TIDEGATE, *arguments], capture_output=True, text=True, check=True).stderr
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "NO_COLOR": "1", "COLUMNS": "200"}
+    with subprocess.Popen([TIDEGATE, *arguments], stderr=theirs, stdout=subprocess.DEVNULL, env=environment):
+        os.close(theirs)
+        text = b""
+        with suppress(OSError):  # how a terminal says that its last writer has gone
+            while more := os.read(ours, 65536):
+                text += more
+    os.close(ours)
+    return text.decode().replace("\r\n", "\n")
 
 
 def test_levels_count_what_comes_before() -> None:

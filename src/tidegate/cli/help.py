@@ -8,7 +8,8 @@ from tidegate.cli.terminal import styled
 _CLOSING = """\
 `tidegate COMMAND --help` says more. PATH is a metadata file or a project folder; the current one when not given.
 Results go to stdout, progress to stderr; `--output json` makes results readable to programs.
-Exit codes: 0 all is well, 1 a flow failed, 2 bad usage or metadata, 130 interrupted."""
+Exit codes: 0 all is well, 1 a flow failed, 2 bad usage or metadata, 130 interrupted,
+143 ended by SIGTERM."""
 
 
 def overview() -> str:

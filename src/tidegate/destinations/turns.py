@@ -53,8 +53,16 @@ def is_of_dataflow(chain: str) -> bool:
     return not chain.startswith(OWN_PREFIX)
 
 
-def replays_in(table: BaseTable, snapshot: Snapshot, dataflow_id: str) -> Mapping[str, Replayed]:
+def replays_in(
+    table: BaseTable, snapshot: Snapshot, dataflow_id: str, *, must_know: bool = True
+) -> Mapping[str, Replayed]:
     """Return by replay id the windows of a dataflow's replays that are in the table.
+
+    Args:
+        table: The destination.
+        snapshot: The table as it is.
+        dataflow_id: The dataflow.
+        must_know: Whether it is an error that the log no longer tells; else there is nothing, and windows come again.
 
     Raises:
         DestinationError: the table's log no longer tells (TG408).
@@ -65,9 +73,13 @@ def replays_in(table: BaseTable, snapshot: Snapshot, dataflow_id: str) -> Mappin
     try:
         commit = table.last_commit(chain)
     except DestinationError as error:
-        if error.details.get(UNDONE):
+        if error.details.get(UNDONE) or (error.code == "TG408" and not must_know):
             return {}
-        raise
+        if error.code != "TG408":
+            raise
+        msg = f"the log of {table.place} no longer tells which windows replays have put into it"
+        hint = "`tidegate replay --restart --replace` loads a range anew, whatever is in"
+        raise DestinationError(msg, code="TG408", where=table.place, hint=hint) from error
     return commit.replays if commit else {}
 
 
@@ -102,6 +114,8 @@ class InSequence(Turn):
     commit: Commit
     appends_from: Mapping[str, Value] | None = None
     """For a load that appends: watermark column → value from which it has read; empty from the start."""
+    replays_seen: int = 0
+    """How many commits of replays an earlier load has looked at, which read from the same place or before."""
 
     def at(self, table: BaseTable, snapshot: Snapshot) -> Commit:
         """Refuse to commit on anything but the load before this one, and what a replay has loaded."""
@@ -118,7 +132,7 @@ class InSequence(Turn):
             msg = f"another process committed {load} first; nothing was doubled"
             hint = "its rows are in; run again to go on from there"
             raise CommitConflictError(msg, {"sequence": commit.sequence}, code="TG405", where=table.place, hint=hint)
-        if self.appends_from is not None:
+        if self.appends_from is not None and snapshot.sequences(replay_chain(commit.dataflow_id)) != self.replays_seen:
             refuse_replayed(table, snapshot, commit.dataflow_id, commit.name, self.appends_from)
         return commit
 
@@ -149,7 +163,7 @@ class InWindow(Turn):
         from tidegate.destinations.commit import Replayed
 
         window, name = self.over.window, self.commit.name
-        replays = replays_in(table, snapshot, self.dataflow_id)
+        replays = replays_in(table, snapshot, self.dataflow_id, must_know=self.must_not_meet == "own loads")
         known = replays.get(self.replay_id) or Replayed(column=self.over.column, windows=WindowSet())
         if known.windows.overlaps(window):
             msg = f"{window} of dataflow {name!r} is in {table.place} already; nothing was doubled"

@@ -8,6 +8,7 @@ from typing import Any
 
 from tidegate.metadata.finding import Finding
 from tidegate.metadata.project import read_project
+from tidegate.metadata.reading import collector_paused
 
 
 def check(path: str | Path, *, profile: str | None = None, variables: Mapping[str, Any] | None = None) -> list[Finding]:
@@ -18,4 +19,5 @@ def check(path: str | Path, *, profile: str | None = None, variables: Mapping[st
         profile: Name of the profile; when None, that of the environment variable ``TIDEGATE_PROFILE``.
         variables: Values that win over the declared variables.
     """
-    return list(read_project(Path(path), profile=profile, variables=variables).findings)
+    with collector_paused():
+        return list(read_project(Path(path), profile=profile, variables=variables).findings)

@@ -106,10 +106,9 @@ def find_cycle(flows: Iterable[DataFlow], edges: Iterable[Dependency]) -> list[D
 def said_of_cycle(flows: Iterable[DataFlow], cycle: Sequence[Dependency]) -> str:
     """Return a cycle as people read it: `a → b (reads path) → a (declared)`."""
     names = {flow.dataflow_id: flow.name for flow in flows}
-    if len(cycle) == 1:
-        return f"dataflow {names[cycle[0].upstream]!r} waits for itself: depends_on names it"
     steps = [names[cycle[0].upstream], *(f"{names[edge.downstream]} ({edge.reason})" for edge in cycle)]
-    return f"dataflows wait for each other: {' → '.join(steps)}"
+    what = "dataflows wait for each other" if len(cycle) > 1 else "a dataflow waits for itself"
+    return f"{what}: {' → '.join(steps)}"
 
 
 def _declared(flows: Sequence[DataFlow]) -> Iterator[Dependency]:

@@ -11,6 +11,7 @@ from tidegate.errors import MetadataError
 from tidegate.metadata.profile import ENVIRONMENT_VARIABLE
 from tidegate.metadata.project import Project, read_project
 from tidegate.metadata.provider import BaseMetadataProvider
+from tidegate.metadata.reading import collector_paused
 from tidegate.models import Metadata
 
 
@@ -40,7 +41,8 @@ class FileMetadata(BaseMetadataProvider):
 
     def read(self) -> Metadata:
         """Read the files as :meth:`BaseMetadataProvider.read` says."""
-        project = read_project(self.path, profile=self.profile, variables=self._variables)
+        with collector_paused():
+            project = read_project(self.path, profile=self.profile, variables=self._variables)
         if project.errors:
             raise _error_of(project)
         return project.metadata

@@ -22,7 +22,7 @@ from tidegate.orchestration.planner import Planner
 from tidegate.orchestration.replay import earlier
 from tidegate.orchestration.replays import Replays
 from tidegate.orchestration.run import Run, place_of
-from tidegate.orchestration.run_order import limits_of, missing_upstreams, tasks_of
+from tidegate.orchestration.run_order import limits_of, missing_upstreams, said_of_missing, tasks_of
 from tidegate.orchestration.run_recorder import RunRecorder
 from tidegate.orchestration.runner import Runner
 from tidegate.orchestration.secret_connections import SecretConnections
@@ -323,11 +323,10 @@ class Driver:
     def _mine(self, dataflows: Sequence[DataFlow], *, active_only: bool = True) -> list[DataFlow]:
         """Return the dataflows of this job; tell of those that need dataflows of other jobs."""
         mine = self._distributor.filter_dataflows(dataflows, active_only=active_only)
-        if len(mine) < len(dataflows) and self.config.job_num > 1:
-            for name, upstream in missing_upstreams(mine, dataflows).items():
-                message = f"dataflow {name!r} needs {', '.join(upstream)}, which another job runs"
-                hint = "distribution='balanced' keeps together what depends on each other"
-                self._events.emit(Notice(level="warning", message=message, hint=hint))
+        are_shared = len(mine) < len(dataflows) and self.config.job_num > 1
+        if are_shared and (missing := missing_upstreams(mine, dataflows)):
+            hint = "`--distribution balanced` (distribution='balanced') keeps together what depends on each other"
+            self._events.emit(Notice(level="warning", message=said_of_missing(missing), hint=hint))
         return mine
 
     def _new_run(self, mode: ColumnCaseMode) -> Run:

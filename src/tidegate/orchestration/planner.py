@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tidegate.destinations import BaseTable, strategy_registry, table_registry
-from tidegate.destinations.turns import refuse_replayed
+from tidegate.destinations.turns import refuse_replayed, replay_chain
 from tidegate.errors import ConfigurationError, WatermarkError
 from tidegate.models.load_rules import load_faults
 from tidegate.orchestration.stages import (
@@ -68,7 +68,8 @@ class Planner:
         if unit.window:
             scope = "window" if strategy.replaces_windows else "all"
         read = source.plan(current.position, scope=scope, window=unit.window)
-        if flow.destination.appends and not unit.window and not read.nothing_new:
+        has_replayed = snapshot.sequences(replay_chain(flow.dataflow_id)) != current.position.replays_seen
+        if has_replayed and flow.destination.appends and not unit.window and not read.nothing_new:
             refuse_replayed(table, snapshot, flow.dataflow_id, flow.name, read.starts)
         if read.nothing_new and (snapshot.version is not None or unit.window):
             stages.append(Idle(plan=read, reason=read.nothing_new))

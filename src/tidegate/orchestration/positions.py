@@ -79,7 +79,8 @@ def at_values(flow: DataFlow, texts: Mapping[str, str]) -> Target:
             column, _, given_type = key.partition(":")
             column = _watermark_column(flow, column)
             values[column] = parse_value(column, text, _type_of(flow, column, given_type, position))
-        return replace(position, watermark={**position.watermark, **values}, seen_rows=SeenRows(), seen_files={})
+        moved = {**position.watermark, **values}
+        return replace(position, watermark=moved, seen_rows=SeenRows(), seen_files={}, replays_seen=0)
 
     return target
 

@@ -107,7 +107,8 @@ def prepare(flow: DataFlow, config: ReplayConfig, *, state: StateStore, platform
     if config.save_watermark:
         refuse_to_move(flow, config, column)
     else:
-        done = dict(replays_in(table, table.snapshot(), flow.dataflow_id))
+        must_know = meets_of(flow, config, strategy) == "own loads"
+        done = dict(replays_in(table, table.snapshot(), flow.dataflow_id, must_know=must_know))
         replay = _chosen(flow, config, column, state=state, done=done)
     known = done.pop(replay.replay_id, None) if replay else None
     return FlowReplay(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from tidegate.metadata.dependencies import Dependency, dependencies, refuse_cycle
@@ -11,6 +12,9 @@ from tidegate.orchestration.schedule import Task
 
 if TYPE_CHECKING:
     from tidegate.models import DataFlow
+
+_NAMED = 5
+"""Dataflows that a message names."""
 
 
 def tasks_of(flows: Sequence[DataFlow]) -> list[Task[DataFlow]]:
@@ -122,6 +126,18 @@ def missing_upstreams(mine: Sequence[DataFlow], flows: Sequence[DataFlow]) -> Ma
         if edge.is_needed and edge.downstream in here and edge.upstream not in here:
             missing.setdefault(names[edge.downstream], []).append(names[edge.upstream])
     return missing
+
+
+def said_of_missing(missing: Mapping[str, Sequence[str]]) -> str:
+    """Return, as people read it, what :func:`missing_upstreams` found.
+
+    >>> said_of_missing({"orders": ["shops"], "returns": ["orders", "shops"]})
+    '2 dataflows do not wait for what another job runs: orders needs shops; returns needs orders, shops'
+    """
+    named = [f"{name} needs {', '.join(upstream)}" for name, upstream in islice(missing.items(), _NAMED)]
+    more = f"; and {len(missing) - _NAMED:,} more" if len(missing) > _NAMED else ""
+    who = "1 dataflow does" if len(missing) == 1 else f"{len(missing):,} dataflows do"
+    return f"{who} not wait for what another job runs: {'; '.join(named)}{more}"
 
 
 def _in_order(

@@ -14,7 +14,7 @@ from tidegate.destinations import Commit, LoadStrategy, strategy_registry
 from tidegate.destinations.commit import commit_change
 from tidegate.destinations.evolution import Evolution
 from tidegate.destinations.strategy import LoadContext
-from tidegate.destinations.turns import InSequence, InWindow, lowest
+from tidegate.destinations.turns import InSequence, InWindow, lowest, replay_chain
 from tidegate.engines.meter import Cursor
 from tidegate.engines.meter import Meter as RowMeter
 from tidegate.errors import TidegateError, WatermarkError
@@ -276,7 +276,8 @@ class _Load:
             starts = {column: lower}
         before = self._plan.state
         floor = lowest(before.position.floor, starts, has_loaded=before.sequence > 0)
-        self._position = replace(self._position, floor=floor)
+        replays_seen = self._plan.snapshot.sequences(replay_chain(self._flow.dataflow_id))
+        self._position = replace(self._position, floor=floor, replays_seen=replays_seen)
         state = replace(
             self._plan.state,
             position=self._position,
@@ -286,7 +287,11 @@ class _Load:
         )
         if self._changes_table:
             appends_from = starts if self._plan.unit.load_strategy == "append" else None
-            turn = InSequence(commit=self._about(sequence, window), appends_from=appends_from)
+            turn = InSequence(
+                commit=self._about(sequence, window),
+                appends_from=appends_from,
+                replays_seen=before.position.replays_seen,
+            )
             version = self._commit_to_table(turn)
             state = replace(state, sequence=sequence, version=version, origin="commit")
         try:

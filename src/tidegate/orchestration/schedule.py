@@ -60,6 +60,8 @@ class Schedule(Generic[Item]):
         self._waits_for: dict[str, int] = {}
         self._followers: dict[str, list[str]] = {}
         self._ready: list[int] = []
+        self._held_back: dict[str, list[int]] = {}
+        """Tasks that were ready, by what they have to wait for that was in use."""
         self._in_use: Counter[str] = Counter()
         for task in tasks:
             before = [key for key in {*task.after, *task.needs} if key in self._tasks]
@@ -110,26 +112,30 @@ class Schedule(Generic[Item]):
 
     def _next(self, running: int, skip: Callable[[Task[Item], str], None]) -> Task[Item] | None:
         """Return the first task that can start now; skip those before it that cannot start at all."""
-        held_back: list[int] = []
-        found: Task[Item] | None = None
-        while self._ready and found is None and not self._stop.is_set():
-            number = heapq.heappop(self._ready)
-            task = self._in_order[number]
+        while (queue := self._first_queue()) and not self._stop.is_set():
+            task = self._in_order[queue[0]]
+            reason = self._reason_to_skip(task)
+            if task.item is not None and not reason and running >= self._max_workers:
+                return None
+            number = heapq.heappop(queue)
             if task.item is None:
                 self._ends(task.key, "succeeded")
-            elif reason := self._reason_to_skip(task):
+            elif reason:
                 self._ends(task.key, "skipped")
                 skip(task, reason)
-            elif running >= self._max_workers:
-                held_back.append(number)
-                break
-            elif any(self._in_use[used] >= self._limits[used] for used in task.uses if used in self._limits):
-                held_back.append(number)
+            elif busy := self._busy(task.uses):
+                heapq.heappush(self._held_back.setdefault(busy[0], []), number)
             else:
-                found = task
-        for number in held_back:
-            heapq.heappush(self._ready, number)
-        return found
+                return task
+        return None
+
+    def _first_queue(self) -> list[int]:
+        """Return the queue that the first task is in which nothing known holds back."""
+        free = [queue for used, queue in self._held_back.items() if queue and not self._busy([used])]
+        return min((queue for queue in (self._ready, *free) if queue), default=[])
+
+    def _busy(self, uses: Iterable[str]) -> list[str]:
+        return [used for used in uses if used in self._limits and self._in_use[used] >= self._limits[used]]
 
     def _refuse_to_leave_out(self) -> None:
         left = self._tasks.keys() - self._endings.keys()

@@ -68,6 +68,8 @@ class Position:
     """Watermark columns by which rows were told apart."""
     floor: Mapping[str, Value] = field(default_factory=dict)
     """Watermark column → value from which on loads have read so far; empty for from the start."""
+    replays_seen: int = 0
+    """How many commits of replays the last load has looked at: only later ones may meet the next load."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """Column → type of the source as it was read, so that a later read takes the same types."""
 
@@ -90,6 +92,7 @@ class Position:
             "seen_files": _pack(number for pair in self.seen_files.items() for number in pair),
             "cursor_columns": list(self.cursor_columns),
             **({"floor": _encoded(self.floor)} if self.floor else {}),
+            **({"replays_seen": self.replays_seen} if self.replays_seen else {}),
             "columns": dict(self.columns),
         }
 
@@ -117,6 +120,7 @@ class Position:
                 seen_files=dict(zip(files[::2], files[1::2], strict=True)),
                 cursor_columns=tuple(data["cursor_columns"]),
                 floor=_decoded(data.get("floor", {})),
+                replays_seen=int(data.get("replays_seen", 0)),
                 columns=dict(data["columns"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
