@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -204,14 +205,19 @@ class TestInterrupt:
                 assert running.poll() is None
                 time.sleep(0.02)
             running.send_signal(signal.SIGINT)
-            _, told = running.communicate(timeout=60)
+            summary, told = running.communicate(timeout=60)
         assert running.returncode == 130, told
+        assert "interrupted: " in summary
         assert "Traceback" not in told
         assert "--resume" in told
         hint = next(line for line in told.splitlines() if "go on with:" in line)
         assert "tidegate replay --flow orders" in hint
         done = len(ids())
         assert 0 < done < 182
+        (status,) = [
+            flow for flow in json.loads(console_script("status", "-o", "json").stdout) if flow["name"] == "orders"
+        ]
+        assert status["last_run"]["status"] == "skipped"
         answer = console_script("replay", "--flow", "orders", *range_, "--resume", "-o", "json")
         assert answer.returncode == 0, answer.stderr
         assert ids() == list(range(182))

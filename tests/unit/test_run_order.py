@@ -30,7 +30,7 @@ from tidegate.orchestration.run_order import (
     stage_ranks,
     tasks_of,
 )
-from tidegate.orchestration.schedule import Schedule, Task
+from tidegate.orchestration.schedule import Ending, Schedule, Task
 
 LANDING = Connection(name="landing", format="csv", configure={"base_path": "/data/landing"})
 LAKE = Connection(name="lake", format="delta", configure={"base_path": "/data/lake"})
@@ -277,12 +277,23 @@ class TestOrder:
             for number in range(count)
         }
         failing = {str(number) for number in data.draw(st.sets(st.integers(0, count - 1)))}
-        tasks = [Task(key=key, item=key, needs=before) for key, before in needs.items()]
+        limits = {"x": 1, "y": 2}
+        uses = st.frozensets(st.sampled_from([*limits, "no limit"]))
+        tasks = [Task(key=key, item=key, needs=before, uses=data.draw(uses)) for key, before in needs.items()]
         order = data.draw(st.permutations(tasks))
         ended: dict[str, str] = {}
         wrong: list[str] = []
+        places = {used: threading.Semaphore(limit) for used, limit in limits.items()}
 
         def process(task: Task[str]) -> str:
+            taken = [places[used] for used in task.uses & limits.keys()]
+            wrong.extend(task.key for place in taken if not place.acquire(blocking=False))
+            ending = end(task)
+            for place in taken:
+                place.release()
+            return ending
+
+        def end(task: Task[str]) -> str:
             if any(ended.get(before) != "succeeded" for before in needs[task.key]):
                 wrong.append(task.key)
             ended[task.key] = "failed" if task.key in failing else "succeeded"
@@ -293,9 +304,25 @@ class TestOrder:
                 wrong.append(task.key)
             ended[task.key] = "skipped"
 
-        Schedule(order, max_workers=data.draw(st.integers(1, 4))).run(process, skip)
+        Schedule(order, max_workers=data.draw(st.integers(1, 4)), limits=limits).run(process, skip)
         assert not wrong
         assert set(ended) == set(needs)
+
+    def test_who_waits_for_a_connection_holds_nobody_up_and_keeps_its_turn(self) -> None:
+        """What uses another one starts; and of those that wait the first is next."""
+        uses = {"a": "x", "b": "x", "c": "y", "d": "x", "e": "no limit"}
+        tasks = [Task(key=key, item=key, uses=frozenset({used})) for key, used in uses.items()]
+        started: list[str] = []
+        others_ran = threading.Event()
+
+        def process(task: Task[str]) -> Ending:
+            started.append(task.key)
+            if task.key == "e":
+                others_ran.set()
+            return "succeeded" if task.key != "a" or others_ran.wait(30) else "failed"
+
+        Schedule(tasks, max_workers=2, limits={"x": 1, "y": 1}).run(process, lambda *_: None)
+        assert started == ["a", "c", "e", "b", "d"]
 
 
 class TestStagesAndDependencies:

@@ -20,7 +20,7 @@ DEFAULT = ".tidegate/state.db"
 
 def opened(url: str | Path | None, root: Path, profile: str | None = None) -> str:
     """Return the file of the store that a URL means, relative to the project folder."""
-    with closing(open_state_store(url, root=root, profile=profile)) as store:  # type: ignore[type-var]
+    with closing(open_state_store(url, root=root, profile=profile)) as store:
         assert isinstance(store, SQLiteStateStore)
         return str(store.path.relative_to(root) if store.path.is_relative_to(root) else store.path)
 

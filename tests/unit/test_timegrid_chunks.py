@@ -176,7 +176,7 @@ class TestRefusals:
             ({"days": -1}, "TG621", "positive"),
             ({"hours": 6}, "TG625", "2025-01-01T00:00"),
             ({"minutes": 6}, "TG625", "2025-01-01T00:00"),
-            ({"step": 6}, "TG625", "step for integers"),
+            ({"step": 6}, "TG625", "cut integers by a step"),
         ],
     )
     def test_what_does_not_cut_a_range_of_dates(self, interval, code, said):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 USAGE = "[PATH] --from START --to END [OPTIONS]"
 _RANGE = "Range"
 _MOST_SHOWN = 24
+_SIZE_CODES = ("TG620", "TG622", "TG625", "TG626")
 _SIZE = re.compile(r"(?P<count>\d*)\s*(?P<unit>[a-z]+)")
 _UNITS = {
     "years": ("y", "year", "years"),
@@ -87,6 +88,7 @@ def _replay(options: Namespace) -> int:
         replace=options.replace,
         append_again=options.yes,
     )
+    _check_size(config)
     watch = Watch(progress_sink(), go_on=f"go on with: {_resuming(sys.argv[1:])}")
     metadata, driving = metadata_of(options), config_of(options)
     try:
@@ -112,13 +114,30 @@ def _replay(options: Namespace) -> int:
     return result.exit_code
 
 
+def _check_size(config: ReplayConfig) -> None:
+    """Refuse a range that cannot be cut as `--by` says, before anything is asked of the project."""
+    from tidegate.errors import ConfigurationError
+    from tidegate.orchestration.replay import windows_of
+
+    try:
+        next(windows_of(config), None)
+    except ConfigurationError as error:
+        hint = error.hint
+        if error.code in _SIZE_CODES:
+            hint = (
+                "--by takes 1y, 3mo, 1w, 1d, 6h or 30min for times, 10000 for numbers, or a calendar: weekdays"
+            )
+        raise ConfigurationError(error.message, code=error.code, hint=hint) from error
+
+
 def _refuse_to_guess(driver: Driver, options: Namespace, config: ReplayConfig) -> None:
     """Refuse to go on with an earlier replay of the range, or to load it again, unasked."""
     earlier = driver.earlier_replays(config, stage=listed(options.stage), names=listed(options.flow))
     for flow, replay, counts in earlier:
-        windows = f"{counts.get('written', 0):,} windows"
+        written = counts.get("written", 0)
+        windows = f"{written:,} window{'s' if written != 1 else ''}"
         if replay.status == "done":
-            message = f"this range of {flow.name} was replayed before, in {windows}"
+            message = f"this range of {flow.name} was replayed before" + (f", in {windows}" if written else "")
         else:
             message = f"a replay of this range of {flow.name} stopped after {windows}"
         raise UsageError(message, "--resume loads what is left, --restart all of it again")
@@ -190,14 +209,16 @@ def _show(result: ExecutionResult, output: str | None, *, exit_code: int) -> Non
         flows.setdefault(unit.name.rpartition(" ")[0] or unit.name, []).append(unit)
     tell_table(columns, [[name, *_figures(units)] for name, units in flows.items()])
     tell()
-    tell(f"{result.succeeded:,} windows loaded, {result.skipped:,} done before, {result.failed:,} failed")
+    interrupted = "interrupted: " if result.interrupted else ""
+    done = result.skipped - sum(unit.status == "skipped" and not unit.window for unit in result.units)
+    tell(f"{interrupted}{result.succeeded:,} windows loaded, {done:,} done before, {result.failed:,} failed")
     for name, message in result.errors.items():
         tell(f"{name}: {message}")
 
 
 def _figures(units: Sequence[UnitReport]) -> Iterable[str]:
     windows = sorted("--".join(unit.window) for unit in units if unit.window)
-    yield f"{len(units):,}"
+    yield f"{len(windows):,}"
     yield f"{sum(unit.status == 'failed' for unit in units):,}"
     yield f"{sum(unit.rows_in or 0 for unit in units):,}"
     yield f"{sum(unit.rows_out or 0 for unit in units):,}"

@@ -215,7 +215,9 @@ def refuse_loaded(
         msg = (
             f"{over.window} of dataflow {name!r} may be in {table.place} already, {what} read there: rows would double"
         )
-        hint = "--replace replaces the rows of each window; --yes appends, once you have removed them"
+        hint = "--yes appends, once you have removed them"
+        if "merge_upsert" in table.load_types:
+            hint = f"--replace replaces the rows of each window; {hint}"
         raise WatermarkError(msg, code="TG509", where=table.place, hint=hint)
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 from tidegate.destinations.turns import replay_scope, replays_in
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from tidegate.models import DataFlow, ReplayConfig
     from tidegate.platforms import BasePlatform
     from tidegate.state import StateStore
+    from tidegate.timegrid import Bound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,7 @@ class FlowReplay:
 
     def windows(self) -> Iterator[Window]:
         """Yield all windows, in their order."""
-        return _windows(self.config)
+        return windows_of(self.config)
 
     def unit(self, window: Window) -> WorkUnit:
         """Return a window as a unit of work."""
@@ -97,7 +99,7 @@ def prepare(flow: DataFlow, config: ReplayConfig, *, state: StateStore, platform
         ConfigurationError: the range cannot be cut (TG620 to TG627), or the dataflow not be loaded in windows (TG630,
             TG631, TG634, TG635).
     """
-    next(_windows(config), None)  # a range that cannot be cut is refused before anything begins
+    next(windows_of(config), None)  # a range that cannot be cut is refused before anything begins
     column = column_of(flow, config)
     strategy = strategy_of(flow, config, column)
     table = table_of(flow, platform)
@@ -124,12 +126,13 @@ def prepare(flow: DataFlow, config: ReplayConfig, *, state: StateStore, platform
 
 
 def range_of(config: ReplayConfig) -> Window:
-    """Return the range of a replay as one window.
+    """Return the range of a replay as one window; beside a time, a day is its midnight.
 
     Raises:
         ConfigurationError: its bounds make none (TG623, TG624, TG627).
     """
-    return Window(lower=parse_bound(config.start), upper=parse_bound(config.end))
+    start, end = parse_bound(config.start), parse_bound(config.end)
+    return Window(lower=_beside(start, end), upper=_beside(end, start))
 
 
 def earlier(flow: DataFlow, config: ReplayConfig, *, state: StateStore) -> Replay | None:
@@ -140,12 +143,25 @@ def earlier(flow: DataFlow, config: ReplayConfig, *, state: StateStore) -> Repla
     return known[0]
 
 
-def _windows(config: ReplayConfig) -> Iterator[Window]:
+def windows_of(config: ReplayConfig) -> Iterator[Window]:
+    """Yield the windows of a range, in their order.
+
+    Raises:
+        ConfigurationError: the range cannot be cut so (TG620 to TG627).
+    """
     range_of(config)
+    start, end = parse_bound(config.start), parse_bound(config.end)
+    start, end = _beside(start, end), _beside(end, start)
     if config.calendar:
-        return windows(config.start, config.end, config.calendar, config.direction)
+        return windows(start, end, config.calendar, config.direction)
     interval = {str(unit): count for unit, count in (config.chunk_interval or {}).items()} or None
-    return chunks(config.start, config.end, interval, config.direction)
+    return chunks(start, end, interval, config.direction)
+
+
+def _beside(bound: Bound, other: Bound) -> Bound:
+    if isinstance(other, datetime) and isinstance(bound, date) and not isinstance(bound, datetime):
+        return datetime.combine(bound, time.min, tzinfo=other.tzinfo)
+    return bound
 
 
 # -- which replay ------------------------------------------------------------------------------------------------

@@ -132,6 +132,14 @@ def refuse_meeting(flow_replay: FlowReplay, *, state: StateStore, platform: Base
         return
     refuse_others(table, flow.dataflow_id, flow.name)
     position = _position(flow, table, snapshot, state)
+    columns = ", ".join(flow.source.watermark_columns)
+    if position and columns.lower() != flow_replay.column.lower():
+        msg = (
+            f"loads of dataflow {flow.name!r} read by {columns or 'files'}: a range of {flow_replay.column} may hold "
+            "rows that they have yet to read, and would double"
+        )
+        hint = "give a range of the watermark column; --yes replaces, once no load has rows left to read"
+        raise WatermarkError(msg, code="TG509", where=table.place, hint=hint)
     if position and not _ends_before(flow_replay, position):
         msg = (
             f"the range reaches past the position of dataflow {flow.name!r}, {position.render()}: its next loads would "

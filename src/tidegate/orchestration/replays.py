@@ -18,9 +18,11 @@ from tidegate.orchestration.run import blank_report
 from tidegate.orchestration.run_order import limits_of, tasks_of
 from tidegate.orchestration.run_recorder import RunRecorder
 from tidegate.orchestration.schedule import Ending, Schedule, Task
+from tidegate.orchestration.stages import Read
 from tidegate.orchestration.work_unit import WorkUnit
 from tidegate.reporting import ErrorReport, ExecutionResult, Notice
 from tidegate.reporting.events import UnitFinished
+from tidegate.sources.window_bounds import bounds_in, column_called
 from tidegate.timegrid import WindowSet
 
 if TYPE_CHECKING:
@@ -67,9 +69,13 @@ class Replays:
             for replay in replays.values():
                 self._begin(replay, at_work)
             recorder.begin(())
-            self._carry_out(tasks, replays)
-        for flow in flows:
-            self._tell_leftover(flow)
+            reason = "the run was interrupted"
+            try:
+                self._carry_out(tasks, replays)
+                reason = "an earlier dataflow failed"
+            finally:
+                for flow in flows:
+                    self._tell_leftover(flow, reason)
         reports = [report for flow in flows for report in self._of(flow).reports]
         result = ExecutionResult.from_units(
             reports, run_id=self._run.run_id, duration_seconds=time.perf_counter() - started
@@ -109,14 +115,14 @@ class Replays:
     def _of(self, flow: DataFlow) -> Replayed:
         return self._replayed.setdefault(flow.dataflow_id, Replayed(stopped=True))
 
-    def _tell_leftover(self, flow: DataFlow) -> None:
+    def _tell_leftover(self, flow: DataFlow, reason: str) -> None:
         """Report what was not begun: a replay that was stopped has not succeeded."""
         replayed = self._of(flow)
         if not replayed.stopped or replayed.ending == "failed":
             return
         if self._run.cancellation.is_wanted:
-            reason = "not started: an earlier dataflow failed" if not replayed.reports else "windows are left"
-            replayed.reports.append(self._run.skipped(flow, reason))
+            detail = "windows are left" if replayed.reports else f"not started: {reason}"
+            replayed.reports.append(self._run.skipped(flow, detail))
             return
         try:
             self._run.cancellation.check()
@@ -170,6 +176,21 @@ class Replays:
         return replayed
 
 
+def _check_column(flow_replay: FlowReplay, window: Window, run: Run) -> None:
+    """Look whether the source has the column, and whether windows fit its type.
+
+    Raises:
+        SourceError: it has not (TG632), or they do not (TG633).
+    """
+    unit = flow_replay.unit(window)
+    plan = run.planner.plan(replace(unit, flow=run.secrets.resolved(unit.flow)))
+    for stage in plan.stages:
+        if isinstance(stage, Read) and unit.window:
+            columns = plan.source.open(stage.plan, run.runner.engine).columns
+            column = column_called(flow_replay.column, columns, stage.plan.place)
+            bounds_in(replace(unit.window, column=column), columns[column])
+
+
 def _plan(flow_replay: FlowReplay, run: Run) -> ReplayPlan:
     windows = done = 0
     first = last = None
@@ -179,6 +200,8 @@ def _plan(flow_replay: FlowReplay, run: Run) -> ReplayPlan:
         if known.covers(window):
             done += 1
         else:
+            if first is None:
+                _check_column(flow_replay, window, run)
             first, last = first or window, window
     return ReplayPlan(
         flow=flow_replay.flow,

@@ -118,7 +118,7 @@ def _like(bound: Any, sample: Any) -> Any:
 
 def _hint(dtype: pa.DataType) -> str:
     if pa.types.is_string(dtype) or pa.types.is_large_string(dtype):
-        return "declare its type (schema_hints), or name another column: chunk_column"
+        return "declare its type (schema_hints), or name another column: --column (chunk_column)"
     if pa.types.is_timestamp(dtype) or pa.types.is_date(dtype):
         zone = "" if getattr(dtype, "tz", None) else " without a zone"
         return f"give the range as times{zone}, in whole days for a column of dates"

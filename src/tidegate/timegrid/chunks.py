@@ -138,7 +138,7 @@ def _grid(chunk_interval: Mapping[str, int], start: Bound) -> _Numbers | _Times:
     key, count = _key_and_count(chunk_interval)
     kind = kind_of(start)
     if (kind == "integer") != (key == "step"):
-        hint = "use step for integers, and years, months, weeks, days, hours or minutes for dates and datetimes"
+        hint = "cut integers by a step, dates and times by years, months, weeks, days, hours or minutes"
         raise _does_not_fit(f"chunks of {key} do not fit bounds that are {kind}s", hint)
     if key == "step":
         return _Numbers(step=count)
