@@ -57,10 +57,13 @@ def show_graph(options: Namespace) -> int:
 def _lines(
     members: Sequence[DataFlow], edges: Sequence[Dependency], names: dict[str, str], levels: dict[str, int]
 ) -> Iterator[str]:
+    waits_for: dict[str, list[Dependency]] = {}
+    for edge in edges:
+        waits_for.setdefault(edge.downstream, []).append(edge)
     width = max(len(flow.name) + 3 * levels[flow.dataflow_id] for flow in members)
     for flow in sorted(members, key=lambda flow: levels[flow.dataflow_id]):
         level = levels[flow.dataflow_id]
-        needed = [edge for edge in edges if edge.downstream == flow.dataflow_id]
+        needed = waits_for.get(flow.dataflow_id, [])
         branch = "   " * (level - 1) + "└─ " if level else ""
         text = f"  {branch}{flow.name}"
         waits = ", ".join(f"{names[edge.upstream]} ({edge.reason})" for edge in needed)

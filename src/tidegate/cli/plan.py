@@ -72,8 +72,9 @@ def show_plan(options: Namespace, config: Mapping[str, Any]) -> int:
         config: Options of the run.
     """
     from tidegate.orchestration.driver import create_driver
+    from tidegate.reporting import progress_sink
 
-    with create_driver(metadata_provider=metadata_of(options), **config) as driver:
+    with create_driver(metadata_provider=metadata_of(options), sinks=[progress_sink()], **config) as driver:
         plans = driver.plan(listed(options.stage), names=listed(options.flow))
         root = str(driver.root)
     if options.output == "json":

@@ -124,9 +124,7 @@ def _check_size(config: ReplayConfig) -> None:
     except ConfigurationError as error:
         hint = error.hint
         if error.code in _SIZE_CODES:
-            hint = (
-                "--by takes 1y, 3mo, 1w, 1d, 6h or 30min for times, 10000 for numbers, or a calendar: weekdays"
-            )
+            hint = "--by takes 1y, 3mo, 1w, 1d, 6h or 30min for times, 10000 for numbers, or a calendar: weekdays"
         raise ConfigurationError(error.message, code=error.code, hint=hint) from error
 
 

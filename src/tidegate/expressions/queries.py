@@ -23,6 +23,4 @@ def tables_of(query: str, database_type: str | None = None) -> list[tuple[str | 
         return []
     own = {expression.alias_or_name.lower() for expression in tree.find_all(exp.CTE)}
     found = [(table.db or None, table.name) for table in tree.find_all(exp.Table) if table.name]
-    return sorted(
-        {table for table in found if table[0] or table[1].lower() not in own}, key=found.index
-    )
+    return sorted({table for table in found if table[0] or table[1].lower() not in own}, key=found.index)

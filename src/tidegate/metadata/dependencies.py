@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 BREAK_THE_CYCLE = "remove a depends_on, or write to another table than one that an earlier dataflow reads"
 
+_GLOB = re.compile(r"[*?\[]")
 _DATA_FILES = {"delta": "parquet", "iceberg": "parquet"}
 """The files that a table consists of, where its format is not that of its files."""
 
@@ -46,16 +48,14 @@ def dependencies(flows: Sequence[DataFlow]) -> list[Dependency]:
     other, by `execution_order`. What `depends_on` names beyond these dataflows is not part of the run, and not waited
     for.
     """
-    found = _all(flows)
-    left_out = contradicted(flows)
-    return [edge for edge in found if edge not in left_out]
+    return settled(flows)[0]
 
 
-def contradicted(flows: Sequence[DataFlow]) -> list[Dependency]:
-    """Return what is inferred and contradicts what is declared: it is not waited for.
+def settled(flows: Sequence[DataFlow]) -> tuple[list[Dependency], list[Dependency]]:
+    """Return the dependencies among these dataflows, and what is inferred and contradicts what is declared.
 
-    In a circle a dataflow that comes earlier, by the order of stages and of declaration, reads what a later one has
-    written the last time.
+    That is not waited for. In a circle a dataflow that comes earlier, by the order of stages and of declaration, reads
+    what a later one has written the last time.
     """
     edges = _all(flows)
     first = {stage: number for number, stage in reversed(list(enumerate(flow.stage for flow in flows)))}
@@ -66,9 +66,15 @@ def contradicted(flows: Sequence[DataFlow]) -> list[Dependency]:
         if not inferred:
             break
         backward = [edge for edge in inferred if order[edge.upstream] > order[edge.downstream]]
-        left_out += backward or inferred
-        edges = [edge for edge in edges if edge not in left_out]
-    return left_out
+        gives_way = backward or inferred
+        left_out += gives_way
+        edges = [edge for edge in edges if edge not in gives_way]
+    return edges, left_out
+
+
+def contradicted(flows: Sequence[DataFlow]) -> list[Dependency]:
+    """Return what is inferred and contradicts what is declared, and is not waited for: see :func:`settled`."""
+    return settled(flows)[1]
 
 
 def _all(flows: Sequence[DataFlow]) -> list[Dependency]:
@@ -203,13 +209,9 @@ class _Folders:
 
 def _plain(path: str) -> str:
     """Return the folder that a path or a glob surely lies in, without what has no meaning."""
-    parts: list[str] = []
-    for part in path.split("/"):
-        if any(sign in part for sign in "*?["):
-            break
-        if part not in {"", "."}:
-            parts.append(part)
-    return "/".join(parts)
+    if sign := _GLOB.search(path):
+        path = path[: sign.start()].rpartition("/")[0]
+    return "/".join(part for part in path.split("/") if part not in {"", "."})
 
 
 def _parents(path: str) -> list[str]:

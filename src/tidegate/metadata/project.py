@@ -11,10 +11,9 @@ from typing import Any
 from tidegate.metadata.declared import Declared
 from tidegate.metadata.dependencies import (
     BREAK_THE_CYCLE,
-    contradicted,
-    dependencies,
     find_cycle,
     said_of_cycle,
+    settled,
 )
 from tidegate.metadata.document import Document, read_document
 from tidegate.metadata.finding import Finding, Findings, suggestion
@@ -269,7 +268,7 @@ class _Validation:
         """Report what `depends_on` names and is not waited for, and dataflows that wait for each other."""
         known = {flow.dataflow.dataflow_id: flow for flow in flows if flow.dataflow}
         dataflows = [flow.dataflow for flow in known.values() if flow.dataflow]
-        names = [name for flow in flows for name in (flow.declared.node.text("name"), *_ids(flow)) if name]
+        names = {name for flow in flows for name in (flow.declared.node.text("name"), *_ids(flow)) if name}
         inactive = {name for one in dataflows if not one.is_active for name in (one.name, one.dataflow_id)}
         for flow in known.values():
             for index, name in enumerate(flow.dataflow.depends_on if flow.dataflow else ()):
@@ -282,10 +281,11 @@ class _Validation:
                     hint = "activate it, or remove it from depends_on"
                     flow.declared.report("TG117", message, *place, hint=hint, severity="note")
         active = [dataflow for dataflow in dataflows if dataflow.is_active]
-        if cycle := find_cycle(active, dependencies(active)):
+        edges, left_out = settled(active)
+        if cycle := find_cycle(active, edges):
             declared = known[cycle[0].downstream].declared
             declared.report("TG131", said_of_cycle(active, cycle), "depends_on", hint=BREAK_THE_CYCLE)
-        for edge in contradicted(active):
+        for edge in left_out:
             declared, upstream = known[edge.downstream].declared, known[edge.upstream].declared.label
             message = f"{edge.reason}, which {upstream} writes, and does not run after it: that waits for this one"
             hint = "it reads what was written the last time; declare depends_on to turn the order around"

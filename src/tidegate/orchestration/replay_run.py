@@ -199,9 +199,7 @@ class ReplayRun:
         if not covered.covers(window):
             name, place = self._replay.flow.name, self._table().place
             msg = f"{window} of dataflow {name!r} was committed, says the ledger, and is not in {place}"
-            hint = (
-                "the table was taken back since: `tidegate replay --restart` begins anew, with --replace for appends"
-            )
+            hint = "the table was taken back since: `tidegate replay --restart` begins anew, with --replace for appends"
             raise WatermarkError(msg, code="TG506", where=place, hint=hint)
 
     def _look_again(self) -> WindowSet:
