@@ -330,7 +330,7 @@ class TestGoingOn:
 
     @pytest.mark.parametrize("load_type", ["append", "merge_upsert"])
     def test_the_table_alone_tells_what_is_done(self, tables: Project, load_type: str) -> None:
-        """The state store is deleted in the middle: no window is committed twice."""
+        """The state store is deleted in the middle: no window is committed twice (defect 28)."""
         keys = ["id"] if load_type == "merge_upsert" else []
         flow = quarter(tables, load_type=load_type, keys=keys)
         interrupted(tables, flow, after=2)

@@ -145,6 +145,7 @@ class TestRun:
         ],
     )
     def test_an_unknown_stage_or_flow_exits_2(self, arguments, code, hint, project, tidegate):
+        """Never a run of nothing that ends well (defect 24)."""
         answer = tidegate("run", *arguments)
         assert (answer.code, answer.out) == (2, "")
         assert answer.err.startswith(f"error {code}: ")

@@ -105,6 +105,24 @@ class TestRuns:
         assert subprocess.run([sys.executable, "-c", code], check=False, cwd=project).returncode == -9
         assert "interrupted" in tidegate("runs").out
 
+    def test_what_ended_before_a_kill_is_there(self, project, tidegate):
+        """Each unit's record is durable before the next begins (defect 25)."""
+        code = (
+            "import os, signal; from tidegate import create_driver\n"
+            "class Kill:\n"
+            "    ended = 0\n"
+            "    def handle(self, event, /):\n"
+            "        self.ended += event.kind == 'unit_finished'\n"
+            "        if self.ended == 2:\n"
+            "            os.kill(os.getpid(), signal.SIGKILL)\n"
+            "    def close(self): pass\n"
+            "create_driver(metadata_provider='.', sinks=[Kill()], max_workers=1).run()\n"
+        )
+        assert subprocess.run([sys.executable, "-c", code], check=False, cwd=project).returncode == -9
+        shown = tidegate("show", "last", "-o", "json").json
+        assert [unit["status"] for unit in shown["units"]] == ["succeeded", "succeeded"]
+        assert "interrupted" in tidegate("runs").out
+
     def test_nothing_has_run_yet(self, project, tidegate):
         answer = tidegate("runs")
         assert (answer.code, "Nothing has run yet" in answer.out) == (0, True)

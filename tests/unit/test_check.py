@@ -64,7 +64,7 @@ class TestGolden:
     """What a user reads."""
 
     def test_three_typos_at_once(self) -> None:
-        """All three in one run, each once, with place and suggestion; nothing that follows from them."""
+        """All three in one run, each once, with place and suggestion; nothing that follows from them (defect 22)."""
         text = """\
 connections:
   - {name: landing, format: csv, configure: {base_path: landing}}
@@ -352,7 +352,7 @@ class TestLoads:
 
     @pytest.mark.parametrize("load_type", ["merge_upsert", "merge_overwrite", "scd2", "merge_delete", "snapshot"])
     def test_keyed_loads_need_keys(self, load_type: str) -> None:
-        """Every load type that finds rows by key."""
+        """Every load type that finds rows by key; found before anything is read (defect 23)."""
         without = {finding.code for finding in found(with_parts(destination=f"load_type: {load_type}"))}
         with_keys = {
             finding.code for finding in found(with_parts(destination=f"load_type: {load_type}, merge_keys: a"))
