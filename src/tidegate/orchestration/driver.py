@@ -110,7 +110,7 @@ class Driver:
             self.state.close()
 
     def cancel(self) -> None:
-        """End what runs at its next step, without a commit; call it from another thread."""
+        """End the run that is under way at its next step, without a commit; call it from another thread."""
         self._cancellation.cancel()
 
     def load_dataflows(
@@ -331,6 +331,7 @@ class Driver:
 
     def _new_run(self, mode: ColumnCaseMode) -> Run:
         run_id = uuid.uuid4().hex
+        self._cancellation = Cancellation()
         runner = Runner(
             engine=self.engine,
             state=self.state,
