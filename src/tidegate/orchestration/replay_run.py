@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from tidegate.destinations.turns import replay_chain, replays_in
-from tidegate.errors import LeaseHeldError, WatermarkError
+from tidegate.errors import LeaseHeldError, TidegateError, WatermarkError
 from tidegate.orchestration.planner import table_of
 from tidegate.orchestration.run import NO_ROWS
 from tidegate.sources.base import ColumnWindow
@@ -96,7 +96,8 @@ class ReplayRun:
     def _finished(self) -> Replayed:
         self._result.stopped = self._is_over
         if self._replay.replay and not self._result.stopped and self._result.ending == "succeeded":
-            self._run.state.end_replay(self._replay.replay.replay_id)
+            with suppress(TidegateError):  # its windows are in, whether this succeeds or not
+                self._run.state.end_replay(self._replay.replay.replay_id)
         return self._result
 
     @property

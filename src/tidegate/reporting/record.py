@@ -34,7 +34,7 @@ UNIT_COLUMNS = (
     RecordColumn("dataflow_id", "string", "The dataflow; it keeps its id when it is renamed."),
     RecordColumn("name", "string", "What people call the unit; unique within its run."),
     RecordColumn("stage", "string", "The stage of the dataflow."),
-    RecordColumn("operation", "string", "What was done: `load`, or a kind of maintenance."),
+    RecordColumn("operation", "string", "What was done: `load`, `replay` or `maintenance`."),
     RecordColumn("load_type", "string", "How rows became a change of the table."),
     RecordColumn("source", "string", "What was read."),
     RecordColumn("destination", "string", "What was written."),

@@ -61,7 +61,7 @@ class UnitReport:
 
     Attributes:
         name: What people call the unit; unique within its run.
-        operation: What was done: `load`, or a kind of maintenance.
+        operation: What was done: `load`, `replay` or `maintenance`.
         source: What was read, as text.
         destination: What was written, as text.
         window: The half-open window that was loaded, its bounds rendered; None when the load took what is new.
