@@ -75,8 +75,8 @@ class RetryPolicy:
 
         Example:
             >>> policy = RetryPolicy(initial_delay_seconds=2.0, max_delay_seconds=5.0)
-            >>> [policy.delay_seconds(retry) for retry in range(3)]
-            [2.0, 4.0, 5.0]
+            >>> print(*(policy.delay_seconds(retry) for retry in range(3)))
+            2.0 4.0 5.0
         """
         try:
             delay = self.initial_delay_seconds * self.backoff_multiplier**retry
@@ -177,8 +177,8 @@ class RetryHandler:
     def compute_delay(self, attempt: int) -> float:
         """Return the seconds to wait before retry number `attempt`, counted from 0.
 
-        >>> [RetryHandler(3, 2.0, max_delay=5.0).compute_delay(attempt) for attempt in range(3)]
-        [2.0, 4.0, 5.0]
+        >>> print(*(RetryHandler(3, 2.0, max_delay=5.0).compute_delay(attempt) for attempt in range(3)))
+        2.0 4.0 5.0
         """
         return self.policy.delay_seconds(attempt)
 
