@@ -86,7 +86,7 @@ def compact_until_killed(tables: Sequence[tuple[Path, Flow]], failures: Path) ->
 
 
 def _compact(path: Path, flow: Flow) -> None:
-    if flow.format == "delta":
+    if flow.format == "delta" and path.exists():
         with suppress(TableNotFoundError):
             _compact_delta(path)
             deltalake.DeltaTable(path).vacuum(dry_run=False)  # keeps what was written in the last week
