@@ -165,7 +165,7 @@ class _NewFiles:
         with self._lock:
             self._failed = True
             missing = {Path(self._target.folder, relative) for relative in self._partitions}
-        for seconds in (0, 0.002, 0.01, 0.05):
+        for seconds in (0, 0.002, 0.01, 0.05, 0.2):
             time.sleep(seconds)
             missing -= {path for path in missing if _unlinked(path)}
             if not missing:

@@ -82,10 +82,10 @@ class LocalPlatform(BasePlatform):
     def remove(self, path: str) -> None:
         """Remove a file or a folder with all below it; nothing happens when it does not exist."""
         with _translated(path):
-            if os.path.isdir(path) and not os.path.islink(path):
-                shutil.rmtree(path)
-            else:
-                Path(path).unlink(missing_ok=True)
+            while os.path.isdir(path) and not os.path.islink(path):
+                with suppress(FileNotFoundError):  # another removes it at the same time
+                    shutil.rmtree(path)
+            Path(path).unlink(missing_ok=True)
 
 
 def _walk(path: str, above: Sequence[os.stat_result] = ()) -> Iterator[FileInfo]:
