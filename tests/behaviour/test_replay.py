@@ -496,6 +496,17 @@ class TestALogThatWasCleanedUp:
         assert len(found) == len(set(found))
         assert {*IN_QUARTER, *range(1000, 1030), *range(2000, 2031)} <= set(found)
 
+    def test_what_was_forgotten_stays_in_doubt(self, project: Project) -> None:
+        """A range that is replaced says nothing of the others: they may be in, and are not appended again (TG509)."""
+        flow = quarter(project)
+        replayed(project, flow)
+        self.forget_log(flow)
+        replayed(project, flow, start="2025-02-01", end="2025-03-01", replace=True)
+        with pytest.raises(WatermarkError) as caught:
+            replay(project, flow, start="2025-03-01", end="2025-04-01")
+        assert caught.value.code == "TG509"
+        assert project.rows(flow, "id") == IN_QUARTER
+
     def test_nothing_is_appended_that_may_be_in(self, project: Project) -> None:
         """The windows are not known any more: neither a first load nor a replay may guess (TG408)."""
         flow, other = quarter(project), project.flow("other", source="events", format="parquet", watermark="at")

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from tidegate.destinations.commit import Replayed
 from tidegate.destinations.table import UNDONE
 from tidegate.errors import (
     CommitConflictError,
@@ -29,13 +30,15 @@ from tidegate.state.watermark import reaches
 from tidegate.timegrid import WindowSet
 
 if TYPE_CHECKING:
-    from tidegate.destinations.commit import Commit, Replayed
+    from tidegate.destinations.commit import Commit
     from tidegate.destinations.table import BaseTable, Snapshot
     from tidegate.state.watermark import Value
 
 OWN_PREFIX = "tidegate:"
 """What the ids of commits begin with that are no dataflow's own loads: those of replays and of maintenance."""
 _REPLAY_PREFIX = f"{OWN_PREFIX}replay:"
+FORGOTTEN = "forgotten"
+"""Stands, instead of a replay's id, for replays whose windows the log no longer tells: any window may meet theirs."""
 
 
 def replay_chain(dataflow_id: str) -> str:
@@ -62,7 +65,8 @@ def replays_in(
         table: The destination.
         snapshot: The table as it is.
         dataflow_id: The dataflow.
-        must_know: Whether it is an error that the log no longer tells; else there is nothing, and windows come again.
+        must_know: Whether it is an error that the log no longer tells; else windows come again, and what was in stays
+            in doubt: :data:`FORGOTTEN` says so, in the commits that follow too.
 
     Raises:
         DestinationError: the table's log no longer tells (TG408).
@@ -73,8 +77,10 @@ def replays_in(
     try:
         commit = table.last_commit(chain)
     except DestinationError as error:
-        if error.details.get(UNDONE) or (error.code == "TG408" and not must_know):
+        if error.details.get(UNDONE):
             return {}
+        if error.code == "TG408" and not must_know:
+            return {FORGOTTEN: Replayed(column="", windows=WindowSet())}
         if error.code != "TG408":
             raise
         msg = f"the log of {table.place} no longer tells which windows replays have put into it"
@@ -160,8 +166,6 @@ class InWindow(Turn):
 
     def at(self, table: BaseTable, snapshot: Snapshot) -> Commit:
         """Refuse a window that is in; else follow the newest commit, and say that this one is in too."""
-        from tidegate.destinations.commit import Replayed
-
         window, name = self.over.window, self.commit.name
         replays = replays_in(table, snapshot, self.dataflow_id, must_know=self.must_not_meet == "own loads")
         known = replays.get(self.replay_id) or Replayed(column=self.over.column, windows=WindowSet())
@@ -234,7 +238,7 @@ def refuse_replayed(
             continue
         last = max(replay.windows, key=lambda window: window.upper)
         over = ColumnWindow(column=replay.column, window=last)
-        if not _ends_before(over, starts):
+        if not ends_before(over, starts):
             msg = f"a replay has loaded dataflow {name!r} up to {last.upper}: this load would put rows in twice"
             types = {column.lower(): describe_type(dtype) for column, dtype in snapshot.columns.items()}
             value = f"{replay.column}:{types.get(replay.column.lower(), 'TYPE')}={last.upper}"
@@ -258,10 +262,10 @@ def refuse_others(table: BaseTable, dataflow_id: str, name: str) -> None:
 
 def _ends_before_loads(table: BaseTable, dataflow_id: str, over: ColumnWindow) -> bool:
     commit = table.last_commit(dataflow_id)
-    return commit is not None and _ends_before(over, commit.position.floor)
+    return commit is not None and ends_before(over, commit.position.floor)
 
 
-def _ends_before(over: ColumnWindow, starts: Mapping[str, Value]) -> bool:
+def ends_before(over: ColumnWindow, starts: Mapping[str, Value]) -> bool:
     """Tell whether a window surely ends where reads start, or before; not known for reads by several columns."""
     start = {column.lower(): value for column, value in starts.items()}.get(over.column.lower())
     if start is None or len(starts) > 1:
@@ -274,6 +278,8 @@ def _ends_before(over: ColumnWindow, starts: Mapping[str, Value]) -> bool:
 
 
 def _may_meet(other: Replayed, over: ColumnWindow) -> bool:
+    if not other.column:  # forgotten
+        return True
     if other.column.lower() != over.column.lower():  # rows of one range of a column lie anywhere in another column
         return bool(other.windows)
     try:
