@@ -191,7 +191,7 @@ class Driver:
             MetadataError: the metadata do not hold, or the stage or name is unknown. Nothing was run.
         """
         mode = ColumnCaseMode(column_name_mode)
-        flows = self.load_dataflows(stage, names=names) if dataflows is None else self._mine(dataflows)
+        flows = self._asked_for(stage, dataflows, names)
         tasks = tasks_of(flows)
         run = self._new_run(mode)
         record = RunRecorder(run=run, command="run", flows=flows)
@@ -230,11 +230,8 @@ class Driver:
             TidegateError: the metadata do not hold, the range makes no windows, a dataflow cannot be loaded in windows
                 (TG620 to TG635), or rows would be doubled (TG509). Nothing was run.
         """
-        if replay is None:
-            msg = "no range to replay"
-            raise ConfigurationError(msg, hint="run_replay(replay=ReplayConfig(start='2025-01-01', end='2025-04-01'))")
-        flows = self.load_dataflows(stage, names=names) if dataflows is None else self._mine(dataflows)
-        return self._replays(column_name_mode).run(flows, replay)
+        replay = _given(replay)
+        return self._replays(column_name_mode).run(self._asked_for(stage, dataflows, names), replay)
 
     def plan_replay(
         self,
@@ -249,11 +246,8 @@ class Driver:
         Raises:
             TidegateError: as :meth:`run_replay`.
         """
-        if replay is None:
-            msg = "no range to replay"
-            raise ConfigurationError(msg, hint="plan_replay(replay=ReplayConfig(start='2025-01-01', end='2025-04-01'))")
-        flows = self.load_dataflows(stage, names=names) if dataflows is None else self._mine(dataflows)
-        return self._replays(ColumnCaseMode.LOWER).plans(flows, replay)
+        replay = _given(replay)
+        return self._replays(ColumnCaseMode.LOWER).plans(self._asked_for(stage, dataflows, names), replay)
 
     def earlier_replays(
         self,
@@ -320,6 +314,12 @@ class Driver:
     def _replays(self, column_name_mode: ColumnCaseMode | str) -> Replays:
         return Replays(self._new_run(ColumnCaseMode(column_name_mode)))
 
+    def _asked_for(
+        self, stage: str | list[str] | None, dataflows: Sequence[DataFlow] | None, names: Sequence[str] | None
+    ) -> list[DataFlow]:
+        """Return, of the given dataflows or else of the metadata's, those of this job."""
+        return self.load_dataflows(stage, names=names) if dataflows is None else self._mine(dataflows)
+
     def _mine(self, dataflows: Sequence[DataFlow], *, active_only: bool = True) -> list[DataFlow]:
         """Return the dataflows of this job; tell of those that need dataflows of other jobs."""
         mine = self._distributor.filter_dataflows(dataflows, active_only=active_only)
@@ -376,6 +376,14 @@ class Driver:
                     ended[flow.dataflow_id] = run.skipped(flow, f"not started: {reason}")
         units = [ended[flow.dataflow_id] for flow in flows]
         return ExecutionResult.from_units(units, run_id=run.run_id, duration_seconds=result.duration_seconds)
+
+
+def _given(replay: ReplayConfig | None) -> ReplayConfig:
+    """Refuse to replay nothing: the seed's signature has the range after the dataflows, and neither is required."""
+    if replay is None:
+        msg = "no range to replay"
+        raise ConfigurationError(msg, hint="replay=ReplayConfig(start='2025-01-01', end='2025-04-01')")
+    return replay
 
 
 def create_driver(

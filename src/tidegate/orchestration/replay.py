@@ -104,13 +104,13 @@ def prepare(flow: DataFlow, config: ReplayConfig, *, state: StateStore, platform
     strategy = strategy_of(flow, config, column)
     table = table_of(flow, platform)
     refuse_rewriting_files(flow, table, strategy)
+    meets = meets_of(flow, config, strategy)
     replay = None
     done: dict[str, Replayed] = {}
     if config.save_watermark:
         refuse_to_move(flow, config, column)
     else:
-        must_know = meets_of(flow, config, strategy) == "own loads"
-        done = dict(replays_in(table, table.snapshot(), flow.dataflow_id, must_know=must_know))
+        done = dict(replays_in(table, table.snapshot(), flow.dataflow_id, must_know=meets == "own loads"))
         replay = _chosen(flow, config, column, state=state, done=done)
     known = done.pop(replay.replay_id, None) if replay else None
     return FlowReplay(
@@ -121,7 +121,7 @@ def prepare(flow: DataFlow, config: ReplayConfig, *, state: StateStore, platform
         replay=replay,
         covered=known.windows if known else WindowSet(),
         others=done,
-        must_not_meet=meets_of(flow, config, strategy),
+        must_not_meet=meets,
     )
 
 
@@ -131,8 +131,8 @@ def range_of(config: ReplayConfig) -> Window:
     Raises:
         ConfigurationError: its bounds make none (TG623, TG624, TG627).
     """
-    start, end = parse_bound(config.start), parse_bound(config.end)
-    return Window(lower=_beside(start, end), upper=_beside(end, start))
+    lower, upper = _bounds(config)
+    return Window(lower=lower, upper=upper)
 
 
 def earlier(flow: DataFlow, config: ReplayConfig, *, state: StateStore) -> Replay | None:
@@ -150,12 +150,16 @@ def windows_of(config: ReplayConfig) -> Iterator[Window]:
         ConfigurationError: the range cannot be cut so (TG620 to TG627).
     """
     range_of(config)
-    start, end = parse_bound(config.start), parse_bound(config.end)
-    start, end = _beside(start, end), _beside(end, start)
+    start, end = _bounds(config)  # in their zone, which a window does not keep
     if config.calendar:
         return windows(start, end, config.calendar, config.direction)
     interval = {str(unit): count for unit, count in (config.chunk_interval or {}).items()} or None
     return chunks(start, end, interval, config.direction)
+
+
+def _bounds(config: ReplayConfig) -> tuple[Bound, Bound]:
+    start, end = parse_bound(config.start), parse_bound(config.end)
+    return _beside(start, end), _beside(end, start)
 
 
 def _beside(bound: Bound, other: Bound) -> Bound:

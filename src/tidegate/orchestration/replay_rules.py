@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING
 
 from tidegate.destinations import strategy_registry
-from tidegate.destinations.turns import refuse_loaded, refuse_others, refuse_replayed
+from tidegate.destinations.turns import ends_before, refuse_loaded, refuse_others, refuse_replayed
 from tidegate.engines.meter import Cursor
-from tidegate.errors import ConfigurationError, SourceError, WatermarkError
+from tidegate.errors import ConfigurationError, WatermarkError
 from tidegate.orchestration.planner import table_of
 from tidegate.sources.base import ColumnWindow
-from tidegate.sources.window_bounds import bounds_beside
 from tidegate.state import Position
-from tidegate.state.watermark import reaches
 from tidegate.timegrid import parse_bound
 
 if TYPE_CHECKING:
@@ -168,15 +165,12 @@ def _ends_before(flow_replay: FlowReplay, position: Position) -> bool:
         watermark=position.watermark,
         lag=flow.source.watermark_lag,
         seen=position.seen_rows,
-        must_remember=flow.destination.strategy == "append",
+        must_remember=flow.destination.appends,
     )
     (start,) = map(cursor.start, cursor.columns) if cursor.columns else (None,)
     if start is None:
         return False
-    with suppress(SourceError):
-        _, upper = bounds_beside(ColumnWindow(column=flow_replay.column, window=flow_replay.range), start)
-        return reaches(start, upper)
-    return False
+    return ends_before(ColumnWindow(column=flow_replay.column, window=flow_replay.range), {flow_replay.column: start})
 
 
 def _orders_rows(flow: DataFlow, column: str) -> bool:
