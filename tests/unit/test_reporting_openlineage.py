@@ -442,7 +442,7 @@ class TestChoosing:
 
 def test_events_are_of_the_library_s_own_class() -> None:
     """Its classes check formats when they are made, so that what is sent is what the specification says."""
-    from tidegate.reporting.openlineage import Translation
+    from tidegate.reporting.openlineage_events import Translation
 
     translation = Translation("tests")
     finished = UnitFinished(report=report(), lineage=LINEAGE)
