@@ -1,8 +1,8 @@
 """OpenLineage: tells a lineage server what is read and written, unit by unit and column by column.
 
 openlineage-python is imported here and in `openlineage_events.py` alone; its own settings say where events go
-(`OPENLINEAGE_URL`, `openlineage.yml`). A server that is slow or dead neither stops nor delays a load: events wait in a bounded queue, and
-are sent from a thread of their own. One that cannot be reached is not tried again in the same run.
+(`OPENLINEAGE_URL`, `openlineage.yml`). A server that is slow or dead neither stops nor delays a load: events wait in a
+bounded queue, and are sent from a thread of their own. One that cannot be reached is not tried again in the same run.
 """
 
 from __future__ import annotations
