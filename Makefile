@@ -22,6 +22,8 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 # What `make check` looks at: the parts that exist.
 CODE := $(wildcard src tests bench chaos tools)
 TYPED := $(wildcard src tests/typing tools)
+# The extras that tests use.
+EXTRAS := api aws azure databricks duckdb excel gcp iceberg mongodb mssql mysql openlineage postgres
 CHECKS := lint types layers sizes lock-check docs
 
 # The name of a step, so that a quiet step still says what it does.
@@ -57,7 +59,7 @@ $(VENV)/.ready-user: $(UV) uv.lock pyproject.toml
 # What a developer needs: every tool, and the extras that tests use.
 $(VENV)/.ready-developer: $(UV) uv.lock pyproject.toml
 	$(call say,installing Tidegate with the tools of a developer)
-	@$(BIN)/uv sync --quiet --frozen --extra duckdb --extra iceberg --extra postgres --extra openlineage
+	@$(BIN)/uv sync --quiet --frozen $(foreach extra,$(EXTRAS),--extra $(extra))
 	@touch $@ $(VENV)/.ready-user
 
 # ---- the targets ----

@@ -76,7 +76,7 @@ def compact(
     """
     if dry_run:
         snapshot = upkeep.snapshot()
-        groups = list(_groups(snapshot, upkeep.table.target("", ())))
+        groups = list(_groups(snapshot, upkeep.table.target("", (), scratch="")))
         return Compacted(
             files_before=sum(map(len, groups)),
             files_after=len(groups),
@@ -151,7 +151,7 @@ class _Compaction:
         self._bins = [bin_ for bin_ in self._bins if bin_ not in broken]
 
     def _rewrite(self, snapshot: Snapshot) -> None:
-        target = self._table.target(f"tg-compaction-{uuid.uuid4().hex}", ())
+        target = self._table.target(f"tg-compaction-{uuid.uuid4().hex}", (), scratch="")
         for number, group in enumerate(_groups(snapshot, target)):
             self._bins.append(self._rewritten(group, snapshot.columns, target, number))
 

@@ -105,7 +105,7 @@ class DeltaTable(BaseTable):
             newest.setdefault(commit.dataflow_id, commit)
         return list(newest.values())
 
-    def target(self, prefix: str, partition_by: tuple[str, ...]) -> FileTarget:
+    def target(self, prefix: str, partition_by: tuple[str, ...], *, scratch: str) -> FileTarget:
         """Write Parquet files beside those of the table; the log does not know them yet."""
         options = checked_options(WRITE_OPTIONS, "delta", self.flow.destination.write_options)
         return FileTarget(

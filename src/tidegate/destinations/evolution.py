@@ -45,7 +45,7 @@ class Evolution:
         self._engine = engine
         self._load_id = load_id
         self._policy = policy
-        self._replaces_schema = replaces_schema
+        self._replaces_schema = replaces_schema and not table.keeps_rows
         self._first: Snapshot
         self._settled: Settled
         self._rewritten: list[_Rewritten] = []
@@ -146,7 +146,7 @@ class Evolution:
         there = snapshot.columns
         casts = {name: ColumnCast(type=dtype) for name, dtype in columns.items() if dtype != there[name]}
         frame = self._engine.cast(self._engine.read_table(group, there), casts)
-        target = self._table.target(self._load_id, snapshot.partition_by)
+        target = self._table.target(self._load_id, snapshot.partition_by, scratch="")
         prefix = f"{self._load_id}-wide{len(self._new_files):06d}"
         written = self._engine.write(frame, replace(target, prefix=prefix))
         self._new_files.extend(written.files)

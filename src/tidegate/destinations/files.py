@@ -89,7 +89,7 @@ class FileTable(BaseTable):
         flows = record["flows"] if record else {}
         return [Commit.from_data(self._record(flow["version"])["commit"]) for flow in flows.values()]
 
-    def target(self, prefix: str, partition_by: tuple[str, ...]) -> FileTarget:
+    def target(self, prefix: str, partition_by: tuple[str, ...], *, scratch: str) -> FileTarget:
         """Write to the hidden folder of this load."""
         options = checked_options(WRITE_OPTIONS, self._format, self.flow.destination.write_options)
         return FileTarget(

@@ -136,7 +136,7 @@ class IcebergTable(BaseTable):
                 found.extend(filter(None, [history.last_commit(flow)]))
         return found
 
-    def target(self, prefix: str, partition_by: tuple[str, ...]) -> FileTarget:
+    def target(self, prefix: str, partition_by: tuple[str, ...], *, scratch: str) -> FileTarget:
         """Write Parquet files where the table has its own; no metadata know them yet."""
         options = checked_options(WRITE_OPTIONS, "iceberg", self.flow.destination.write_options)
         return FileTarget(

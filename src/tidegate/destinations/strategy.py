@@ -14,7 +14,7 @@ from tidegate.registry import PluginRegistry
 
 if TYPE_CHECKING:
     from tidegate.destinations.table import BaseTable, Change, Snapshot
-    from tidegate.engines.base import BaseEngine, Frame, Written, WrittenFile
+    from tidegate.engines.base import BaseEngine, FileTarget, Frame, Written, WrittenFile
     from tidegate.models import DataFlow
     from tidegate.sources.base import ReadScope
     from tidegate.state.watermark import Value
@@ -70,6 +70,11 @@ class LoadStrategy(ABC):
         """All files written into the table's place."""
         self.may_be_committed = False
         """Whether a commit was made, or may have been: then the files must stay."""
+
+    def target(self, part: str = "", partition_by: tuple[str, ...] = ()) -> FileTarget:
+        """Return where rows that come are written."""
+        prefix = f"{self.context.load_id}-{part}" if part else self.context.load_id
+        return self.table.target(prefix, partition_by, scratch=self.context.scratch)
 
     @classmethod
     @abstractmethod

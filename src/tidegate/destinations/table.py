@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tidegate.destinations.commit import Commit
     from tidegate.destinations.maintenance import Upkeep
+    from tidegate.destinations.selection import Selection
     from tidegate.engines.base import FileTarget, WrittenFile
     from tidegate.models import DataFlow
     from tidegate.platforms import BasePlatform
@@ -62,6 +63,20 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RowChange:
+    """What a load does to the rows of a table, in this order."""
+
+    removed: Selection | None = None
+    """Rows that go first."""
+    merged: tuple[WrittenFile, ...] = ()
+    """Rows that each take the place of the row with the same identity, or are added where there is none."""
+    identity: tuple[str, ...] = ()
+    """Columns that tell a merged row from all others; NULL equals NULL."""
+    added: tuple[WrittenFile, ...] = ()
+    """Rows that are added."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """What a load adds to and removes from a snapshot."""
 
@@ -71,6 +86,8 @@ class Change:
     """Columns of the rows that are added."""
     partition_by: tuple[str, ...] = ()
     replaces_all: bool = False
+    rows: RowChange | None = None
+    """What becomes of rows, for tables whose rows are changed in place; None for rows that are only added."""
     rows_updated: int | None = None
     rows_deleted: int | None = None
 
@@ -82,11 +99,13 @@ class BaseTable(ABC):
         load_types: What can be done to such a table.
         has_empty_partitions: Whether empty text is a partition value of its own; else it is kept as NULL.
         partitions_by_floats: Whether a float can be a partition value.
+        keeps_rows: Whether rows are changed in place, by a :class:`RowChange`; else files take the place of files.
     """
 
     load_types: ClassVar[frozenset[str]] = frozenset(get_args(LoadType))
     has_empty_partitions: ClassVar[bool] = False
     partitions_by_floats: ClassVar[bool] = True
+    keeps_rows: ClassVar[bool] = False
 
     def __init__(self, flow: DataFlow, platform: BasePlatform) -> None:
         self.flow = flow
@@ -124,8 +143,24 @@ class BaseTable(ABC):
         """Return the last commit of every flow that wrote this table."""
 
     @abstractmethod
-    def target(self, prefix: str, partition_by: tuple[str, ...]) -> FileTarget:
-        """Return where and how new files are written, invisible to readers until they are committed."""
+    def target(self, prefix: str, partition_by: tuple[str, ...], *, scratch: str) -> FileTarget:
+        """Return where and how new rows are written, invisible to readers until they are committed.
+
+        Args:
+            prefix: Begin of the files' names, unique to the load.
+            partition_by: Partition columns.
+            scratch: A local folder of the load, for tables that are no files.
+        """
+
+    def candidates(self, snapshot: Snapshot, selection: Selection, *, scratch: str) -> list[DataFile]:
+        """Return the files that may hold the selected rows.
+
+        Args:
+            snapshot: The table; its columns are those that the files will be read with.
+            selection: The rows.
+            scratch: A local folder of the load, for tables that are no files: they put the rows there.
+        """
+        return [file for file in snapshot.files() if selection.may_be_in(file)]
 
     @abstractmethod
     def storable(self, column: str, dtype: pa.DataType) -> pa.DataType:

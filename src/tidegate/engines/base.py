@@ -7,7 +7,7 @@ Types that cross rooms are Arrow types.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -202,6 +202,17 @@ class BaseEngine(ABC):
     @abstractmethod
     def scan(self, scan: FileScan) -> Frame:
         """Return the union of the files, in the scan's columns and types."""
+
+    @abstractmethod
+    def scan_batches(
+        self, batches: Callable[[], Iterator[pa.RecordBatch]], columns: Mapping[str, pa.DataType]
+    ) -> Frame:
+        """Return rows that come in batches as a frame. An error that `batches` raises leaves the frame's run as it is.
+
+        Args:
+            batches: Begins to yield the rows; called each time that the frame runs.
+            columns: Their columns with the types, in order.
+        """
 
     @abstractmethod
     def schema(self, frame: Frame) -> dict[str, pa.DataType]:

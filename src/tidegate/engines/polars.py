@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +12,7 @@ import polars as pl
 
 from tidegate.engines.base import BaseEngine, ColumnCast, FileGroup, FileScan, FileTarget, Written
 from tidegate.engines.meter import comparable, literal
+from tidegate.engines.polars_batches import frame_of_batches
 from tidegate.engines.polars_errors import locate, translate, without_panic
 from tidegate.engines.polars_files import PATH, partition_literal, read_group, write_files
 from tidegate.engines.polars_inspection import inspect_file
@@ -78,6 +79,12 @@ class PolarsEngine(BaseEngine):
             if not any(column in group.columns for group in scan.groups) and column not in scan.per_file
         ]
         return nw.from_native(union.with_columns(missing).select(list(scan.columns)))
+
+    def scan_batches(
+        self, batches: Callable[[], Iterator[pa.RecordBatch]], columns: Mapping[str, pa.DataType]
+    ) -> Frame:
+        """Return rows that come in batches as a frame."""
+        return nw.from_native(frame_of_batches(batches, columns))
 
     def _scan_group(self, group: FileGroup, scan: FileScan) -> pl.LazyFrame:
         frame = read_group(group, with_path=bool(scan.per_file))

@@ -24,7 +24,7 @@ from tidegate.orchestration.stages import (
     Write,
 )
 from tidegate.orchestration.work_unit import WorkUnit
-from tidegate.sources import source_registry
+from tidegate.sources import BaseSource, source_registry
 from tidegate.state import FlowState, Position, StateStore
 from tidegate.transformers import BaseTransformer, transformer_registry
 from tidegate.transformers.base import METER_ORDER
@@ -61,8 +61,8 @@ class Planner:
         if recover:
             table.recover()
         snapshot = table.snapshot()
-        current, stages = self._standing(unit, table, snapshot)
-        source = source_registry.load(_format(flow.source.connection, "source"))(flow, self.platform)
+        source = self._source(flow)
+        current, stages = self._standing(unit, source, table, snapshot)
         strategy = strategy_registry.load(unit.load_strategy)
         scope: ReadScope = strategy.reads
         if unit.window:
@@ -92,16 +92,21 @@ class Planner:
             TidegateError: destination or state are not fit for a load.
         """
         table = table_of(flow, self.platform)
-        state, _ = self._standing(WorkUnit(flow=flow), table, table.snapshot())
+        state, _ = self._standing(WorkUnit(flow=flow), self._source(flow), table, table.snapshot())
         return state.position
 
-    def _standing(self, unit: WorkUnit, table: BaseTable, snapshot: Snapshot) -> tuple[FlowState, list[Stage]]:
+    def _source(self, flow: DataFlow) -> BaseSource:
+        return source_registry.load(_format(flow.source.connection, "source"))(flow, self.platform)
+
+    def _standing(
+        self, unit: WorkUnit, source: BaseSource, table: BaseTable, snapshot: Snapshot
+    ) -> tuple[FlowState, list[Stage]]:
         """Return where the unit starts from, and what has to be recovered before it does."""
         flow = unit.flow
         if unit.replay_id:  # it moves no position, and needs none
             return FlowState(dataflow_id=unit.chain_id, name=flow.name), []
         known = self.state.read(flow.dataflow_id) or FlowState(dataflow_id=flow.dataflow_id, name=flow.name)
-        current = _recovered(replace(known, name=flow.name), table, snapshot, flow.source.path or "")
+        current = _recovered(replace(known, name=flow.name), table, snapshot, source.place)
         return current, [] if current is known or current.origin != "recovered" else [Recover(state=current)]
 
 

@@ -77,6 +77,11 @@ class BaseSource(ABC):
         self.flow = flow
         self.platform = platform
 
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """What is read, as people write it, without credentials. A position counts for one place."""
+
     @abstractmethod
     def plan(self, position: Position, *, scope: ReadScope, window: ColumnWindow | None = None) -> ReadPlan:
         """Fix what will be read, without reading rows.

@@ -88,6 +88,11 @@ class OpenFileRead(OpenRead):
 class FileSource(BaseSource):
     """Reads files. Each file is read once, unless it changes; rows are told apart by the watermark columns."""
 
+    @property
+    def place(self) -> str:
+        """The file, folder or glob."""
+        return self.flow.source.path or ""
+
     def plan(self, position: Position, *, scope: ReadScope, window: ColumnWindow | None = None) -> FileReadPlan:
         """List the files, and leave out those that show nothing new."""
         path = self.flow.source.path

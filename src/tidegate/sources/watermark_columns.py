@@ -57,14 +57,15 @@ def check_watermark(columns: Iterable[str], types: Mapping[str, pa.DataType], re
             msg = f"watermark column {column!r} is {describe_type(dtype)}, which has no order"
             hint = "use a column of numbers, dates, timestamps or text"
             raise SourceError(msg, {"column": column}, code="TG210", where=place, hint=hint)
-        if column in reached and not _is_value_of(reached[column], dtype):
+        if column in reached and not is_value_of(reached[column], dtype):
             kind = type(reached[column]).__name__
             msg = f"watermark column {column!r} is {describe_type(dtype)}, but the stored position is a {kind}"
             hint = "tell where it stands in the new type: `tidegate state set FLOW COLUMN:TYPE=VALUE`, or rewind it"
             raise SourceError(msg, {"column": column}, code="TG210", where=place, hint=hint)
 
 
-def _is_value_of(value: Value, dtype: pa.DataType) -> bool:
+def is_value_of(value: Value, dtype: pa.DataType) -> bool:
+    """Tell whether a watermark value compares with the values of a column."""
     if pa.types.is_timestamp(dtype):
         return isinstance(value, datetime) and (value.tzinfo is None) == (dtype.tz is None)
     if pa.types.is_date(dtype):

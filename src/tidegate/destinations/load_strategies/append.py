@@ -41,7 +41,7 @@ class Append(LoadStrategy):
         frame = with_missing_partitions(frame, snapshot, self._partition_by)
         self._columns = self.engine.schema(frame)
         frame = with_null_partitions(frame, self.table, self._columns, self._partition_by)
-        written = self.engine.write(frame, self.table.target(self.context.load_id, self._partition_by))
+        written = self.engine.write(frame, self.target(partition_by=self._partition_by))
         self.new_files.extend(written.files)
         return written
 

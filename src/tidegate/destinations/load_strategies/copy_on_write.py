@@ -22,6 +22,8 @@ from tidegate.destinations.load_strategies.layout import (
     with_missing_partitions,
     with_null_partitions,
 )
+from tidegate.destinations.load_strategies.row_changes import row_change
+from tidegate.destinations.selection import RowsWithKeys
 from tidegate.destinations.strategy import LoadStrategy
 from tidegate.destinations.table import Change, DataFile, Snapshot
 from tidegate.engines.base import FileTarget, Written
@@ -29,6 +31,7 @@ from tidegate.errors import DestinationError, TidegateError
 from tidegate.transformers.change_data import IS_DELETE
 
 if TYPE_CHECKING:
+    from tidegate.destinations.selection import Selection
     from tidegate.engines.base import Frame, WrittenFile
 
 FILE = "__tidegate_file"
@@ -71,7 +74,7 @@ class CopyOnWrite(LoadStrategy):
         self._is_in_place = self.writes_in_place(snapshot)
         if self._is_in_place:
             frame = with_missing_partitions(frame, snapshot, self.partition_by)
-            self.batch = self.engine.write(frame, self.table.target(self.context.load_id, self.partition_by))
+            self.batch = self.engine.write(frame, self.target(partition_by=self.partition_by))
             self.new_files.extend(self.batch.files)
         else:
             self.batch = self.stage(frame, "batch")
@@ -94,8 +97,12 @@ class CopyOnWrite(LoadStrategy):
             self.leave_place()  # another load came first
         self._remove_earlier_attempt()
         columns = {**self.written_columns(), **snapshot.columns}
-        candidates = self.candidates(snapshot)
+        selection = self.selection()
+        candidates = self.table.candidates(snapshot, selection, scratch=self.context.scratch) if selection else []
         found = self.replacement(candidates, columns)
+        if self.table.keeps_rows:
+            rows, updated = row_change(self, found, selection, columns)
+            return self._change((), rows=rows, rows_updated=updated, rows_deleted=found.deleted)
         kept = self._rewritten(found, columns)
         updated = _rows(found.touched) - _rows(kept) if found.updated is None else found.updated
         return self._change(
@@ -126,13 +133,18 @@ class CopyOnWrite(LoadStrategy):
         """Return the columns that this load writes into the table: those of the batch, without the mark of deletes."""
         return {column: dtype for column, dtype in self.columns.items() if column != IS_DELETE}
 
-    def candidates(self, snapshot: Snapshot) -> list[DataFile]:
-        """Return the files whose statistics do not rule out a key of the batch."""
-        files, keys = snapshot.files(), self.context.keys
-        if not files or not self.batch.rows:
-            return []
-        ranges = self.engine.key_ranges(self.read(self.batch, self.narrow(self.columns, keys)), keys)
-        return [file for file in files if all(_may_hold(file, key, ranges[key]) for key in keys)]
+    def selection(self) -> Selection | None:
+        """Return which rows of the table may go or change: those with a key of the batch; None for none."""
+        return self.rows_with_keys(self.batch, self.context.keys, self.columns) if self.batch.rows else None
+
+    def rows_with_keys(self, rows: Written, keys: Sequence[str], columns: Columns) -> RowsWithKeys:
+        """Return the selection of the rows of the table whose key is that of one of these."""
+        ranges = self.engine.key_ranges(self.read(rows, self.narrow(columns, keys)), keys)
+        return RowsWithKeys(keys=tuple(keys), files=rows.files, ranges=ranges)
+
+    def identity(self) -> tuple[str, ...]:
+        """Return the columns that tell a row of the table from all others; none where nothing does."""
+        return self.context.keys
 
     # ---- frames: read, staged in the scratch folder, written into the table's place
 
@@ -146,8 +158,7 @@ class CopyOnWrite(LoadStrategy):
 
     def put(self, frame: Frame, part: str) -> tuple[WrittenFile, ...]:
         """Run the frame, and write its rows as files of the table, invisible yet."""
-        target = self.table.target(f"{self.context.load_id}-{part}", self.partition_by)
-        written = self.engine.write(frame, target)
+        written = self.engine.write(frame, self.target(part, self.partition_by))
         self.new_files.extend(written.files)
         return written.files
 
@@ -229,13 +240,3 @@ def together(parts: Sequence[Written]) -> Written:
 
 def _rows(files: Sequence[DataFile | WrittenFile]) -> int:
     return sum(file.rows or 0 for file in files)
-
-
-def _may_hold(file: DataFile, key: str, keys: tuple[Any, Any] | None) -> bool:
-    lower, upper = file.lower.get(key), file.upper.get(key)
-    if keys is None or keys[0] is None or lower is None or upper is None:
-        return True
-    try:
-        return bool(lower <= keys[1] and upper >= keys[0])
-    except TypeError:
-        return True

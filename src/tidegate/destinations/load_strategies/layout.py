@@ -27,6 +27,8 @@ def partition_columns(table: BaseTable, snapshot: Snapshot, columns: Mapping[str
         DestinationError: the declared ones are not those of the table (TG409), or a path cannot hold their values
             (TG403).
     """
+    if table.keeps_rows:
+        return ()
     found = _declared_or_there(table, snapshot, columns)
     for column in found:
         dtype = columns.get(column)

@@ -43,6 +43,10 @@ class MergeOverwrite(MergeUpsert):
         come = self.put(self.read(self.batch, columns), "new") if self.batch.rows else ()
         return self.replacing(gone, keys, candidates, come)
 
+    def identity(self) -> tuple[str, ...]:
+        """Return the keys, unless they stand for groups."""
+        return () if _has_groups(self.table.flow) else self.context.keys
+
     def kept_columns(self, columns: Columns) -> list[str]:
         """Keep nothing."""
         return []

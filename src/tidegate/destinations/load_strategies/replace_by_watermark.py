@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 import narwhals as nw
 
 from tidegate.destinations.load_strategies.copy_on_write import Columns, CopyOnWrite, Replacement
+from tidegate.destinations.selection import RowsFrom
 
 if TYPE_CHECKING:
+    from tidegate.destinations.selection import Selection
     from tidegate.destinations.strategy import Replays
-    from tidegate.destinations.table import DataFile, Snapshot
+    from tidegate.destinations.table import DataFile
     from tidegate.models import DataFlow
     from tidegate.sources.base import ReadScope
     from tidegate.state.watermark import Value
@@ -40,10 +42,13 @@ class ReplaceByWatermark(CopyOnWrite):
         if self.context.keys:
             super().examine_batch()
 
-    def candidates(self, snapshot: Snapshot) -> list[DataFile]:
-        """Return the files that are not proved to lie before the window."""
-        starts = self._starts()
-        return [file for file in snapshot.files() if not _lies_before(file, starts)]
+    def selection(self) -> Selection:
+        """Return the rows that do not lie before the window."""
+        return RowsFrom(starts=self._starts())
+
+    def identity(self) -> tuple[str, ...]:
+        """Tell that the window goes whole."""
+        return ()
 
     def replacement(self, candidates: Sequence[DataFile], columns: Columns) -> Replacement:
         """Keep what lies before the window, and add the batch."""
@@ -62,20 +67,3 @@ class ReplaceByWatermark(CopyOnWrite):
             bounds = self.engine.key_ranges(known, [column])[column]
             starts[column] = bounds[0] if bounds else None
         return starts
-
-
-def _lies_before(file: DataFile, starts: Mapping[str, Value | None]) -> bool:
-    """Tell whether statistics prove that every row is set and before the window."""
-    return all(
-        file.nulls.get(column) == 0 and _is_before(file.upper.get(column), start) for column, start in starts.items()
-    )
-
-
-def _is_before(upper: Any, start: Value | None) -> bool:
-    """Tell whether a bound proves that all values are before the start; a float proves nothing: NaN is in no bound."""
-    if upper is None or isinstance(upper, float) or isinstance(start, float):
-        return False
-    try:
-        return start is None or bool(upper < start)
-    except TypeError:
-        return False

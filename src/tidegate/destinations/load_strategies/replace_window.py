@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tidegate.destinations.load_strategies.copy_on_write import Columns, CopyOnWrite, Replacement
+from tidegate.destinations.selection import RowsWithin
 
 if TYPE_CHECKING:
+    from tidegate.destinations.selection import Selection
     from tidegate.destinations.strategy import Replays
-    from tidegate.destinations.table import DataFile, Snapshot
+    from tidegate.destinations.table import DataFile
     from tidegate.models import DataFlow
 
 
@@ -34,39 +36,24 @@ class ReplaceWindow(CopyOnWrite):
         if self.context.keys:
             super().examine_batch()
 
-    def candidates(self, snapshot: Snapshot) -> list[DataFile]:
-        """Return the files that are not proved to lie outside the window."""
-        (column, lower), (upper,) = self._bounds(), self.context.until.values()
-        return [
-            file
-            for file in snapshot.files()
-            if not _precedes(file.upper.get(column), lower) and not _reaches(file.lower.get(column), upper)
-        ]
+    def selection(self) -> Selection:
+        """Return the rows of the window."""
+        column, lower, upper = self._bounds()
+        return RowsWithin(column=column, lower=lower, upper=upper)
+
+    def identity(self) -> tuple[str, ...]:
+        """Tell that the window goes whole."""
+        return ()
 
     def replacement(self, candidates: Sequence[DataFile], columns: Columns) -> Replacement:
         """Keep what lies outside the window, and add the batch."""
-        (column, lower), (upper,) = self._bounds(), self.context.until.values()
+        column, lower, upper = self._bounds()
         return Replacement(
             touched=candidates,
             keep=lambda rows, _: self.engine.in_window(rows, column, lower, upper, inside=False),
             come=self.put(self.read(self.batch, columns), "new") if self.batch.rows else (),
         )
 
-    def _bounds(self) -> tuple[str, Any]:
+    def _bounds(self) -> tuple[str, Any, Any]:
         ((column, lower),) = self.context.window.items()
-        return column, lower
-
-
-def _precedes(upper: Any, start: Any) -> bool:
-    """Tell whether a bound proves that all values are before the start; a float proves nothing: NaN is in no bound."""
-    try:
-        return upper is not None and not isinstance(upper, float) and bool(upper < start)
-    except TypeError:
-        return False
-
-
-def _reaches(lower: Any, end: Any) -> bool:
-    try:
-        return lower is not None and not isinstance(lower, float) and bool(lower >= end)
-    except TypeError:
-        return False
+        return column, lower, self.context.until[column]

@@ -83,6 +83,10 @@ class Scd2(CopyOnWrite):
             self.refuse_repeated((*keys, VALID_FROM), hint=_ONE_AT_A_TIME)
             self.leave_place()
 
+    def identity(self) -> tuple[str, ...]:
+        """Return what tells one version from all others."""
+        return (*self.context.keys, VALID_FROM)
+
     def change(self, snapshot: Snapshot) -> Change:
         """Rewrite the files of this snapshot that hold versions which change."""
         self._refuse_other_tables(snapshot)

@@ -11,11 +11,13 @@ import pyarrow as pa
 from tidegate.destinations.load_strategies.content import compared_columns
 from tidegate.destinations.load_strategies.copy_on_write import FILE, Columns, Replacement, together
 from tidegate.destinations.load_strategies.merge_upsert import MergeUpsert
+from tidegate.destinations.selection import AllRows
 from tidegate.transformers.system_columns import DELETED_AT, UPDATED_AT, marks_deleted
 
 if TYPE_CHECKING:
+    from tidegate.destinations.selection import Selection
     from tidegate.destinations.strategy import Replays
-    from tidegate.destinations.table import DataFile, Snapshot
+    from tidegate.destinations.table import DataFile
     from tidegate.engines.base import Written, WrittenFile
     from tidegate.models import DataFlow
     from tidegate.sources.base import ReadScope
@@ -42,9 +44,9 @@ class SnapshotMirror(MergeUpsert):
         gone = "mark" if marks_deleted(flow) else "delete"
         return f"add, replace what changed, and {gone} what is gone by {', '.join(flow.destination.merge_keys)}"
 
-    def candidates(self, snapshot: Snapshot) -> list[DataFile]:
-        """Return all files: a row that is gone can be in any."""
-        return snapshot.files()
+    def selection(self) -> Selection:
+        """Return all rows: any can be gone."""
+        return AllRows()
 
     def replacement(self, candidates: Sequence[DataFile], columns: Columns) -> Replacement:
         """Compare both sides by key and content, then fetch the rows that differ."""
