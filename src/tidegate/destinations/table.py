@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from tidegate.errors import DestinationError
 from tidegate.models.destination import LoadType
+from tidegate.platforms.local import LOCAL
 from tidegate.registry import PluginRegistry
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class DataFile:
     """Column → how many values are NULL, where known."""
     reference: str = ""
     """The table format's own name of the file."""
+    platform: BasePlatform = LOCAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,5 +208,6 @@ def incompatible(column: str, found: str, expected: str, place: str) -> Destinat
 table_registry: PluginRegistry[BaseTable] = PluginRegistry("tidegate.destinations", BaseTable)
 table_registry.register_lazy("delta", "tidegate.destinations.delta:DeltaTable")
 table_registry.register_lazy("iceberg", "tidegate.destinations.iceberg:IcebergTable")
+table_registry.register_lazy("sql", "tidegate.destinations.database:DatabaseTable")
 for _format in ("parquet", "csv", "jsonl"):
     table_registry.register_lazy(_format, "tidegate.destinations.files:FileTable")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -163,4 +164,7 @@ def physical_key(connection: Connection | None, schema_name: str | None, table: 
     if connection and (connection.catalog or connection.database):
         parts = (connection.catalog, connection.database, schema_name, table)
         return "table:" + ".".join(part for part in parts if part).lower()
+    if connection and connection.settings.url:  # it may hold credentials: only its fingerprint is shown
+        place = hashlib.blake2b(connection.settings.url.encode(), digest_size=8).hexdigest()
+        return f"table:{place}.{'.'.join(part for part in (schema_name, table) if part)}".lower()
     return None if path is None else "path:" + path.lower()

@@ -124,5 +124,6 @@ class BaseSource(ABC):
 
 
 source_registry: PluginRegistry[BaseSource] = PluginRegistry("tidegate.sources", BaseSource)
-for _format in ("csv", "json", "jsonl", "parquet"):
+for _format in ("csv", "json", "jsonl", "parquet", "avro", "excel"):
     source_registry.register_lazy(_format, "tidegate.sources.files:FileSource")
+source_registry.register_lazy("sql", "tidegate.sources.database:DatabaseSource")

@@ -1,0 +1,117 @@
+"""How SQL is written for PostgreSQL, and which Arrow type each of its types is read as."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from tidegate.connections.dialect import Dialect
+from tidegate.connections.exact import MOST_DIGITS, plain_type
+
+NATIVE: dict[int, pa.DataType] = {
+    16: pa.bool_(),
+    17: pa.binary(),
+    20: pa.int64(),
+    21: pa.int16(),
+    23: pa.int32(),
+    25: pa.string(),
+    700: pa.float32(),
+    701: pa.float64(),
+    1042: pa.string(),
+    1043: pa.string(),
+    1082: pa.date32(),
+    1083: pa.time64("us"),
+    1114: pa.timestamp("us"),
+    1184: pa.timestamp("us", "UTC"),
+}
+"""Oids of the types that come as they are; all others come as text, written by the server."""
+_NUMERIC = 1700
+_WORDS = {
+    pa.bool_(): "boolean",
+    pa.int8(): "smallint",
+    pa.int16(): "smallint",
+    pa.int32(): "integer",
+    pa.int64(): "bigint",
+    pa.float32(): "real",
+    pa.float64(): "double precision",
+    pa.string(): "text",
+    pa.binary(): "bytea",
+    pa.date32(): "date",
+    pa.time64("us"): "time",
+    pa.timestamp("us"): "timestamp",
+    pa.timestamp("us", "UTC"): "timestamptz",
+}
+_PIECES = re.compile(
+    r"""(?<![\w$])[eE]'(?:[^'\\]|\\.|'')*'  # text with escapes
+    | '(?:[^']|'')*' | "(?:[^"]|"")*"       # text, names
+    | --[^\n]* | /\*.*?\*/                  # comments
+    | (?<![\w$])\$(\w*)\$.*?\$\1\$          # text between dollars
+    | (?<![\w$])\$(?P<parameter>\d+)""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+class PostgreSQLDialect(Dialect):
+    """The words of PostgreSQL."""
+
+    sqlglot = "postgres"
+
+    def placeholder(self, index: int) -> str:
+        """Return ``$1`` for the first parameter."""
+        return f"${index + 1}"
+
+    def in_code_point_order(self, text: str) -> str:
+        """Return the text in the collation "C"."""
+        return f'({text}) COLLATE "C"'
+
+    def type_name(self, dtype: pa.DataType, *, key: bool = False) -> str:
+        """Return the column type; the same for a key."""
+        plain: Any = plain_type(dtype)
+        return f"numeric({plain.precision},{plain.scale})" if pa.types.is_decimal(plain) else _WORDS[plain]
+
+    def storable(self, dtype: pa.DataType) -> pa.DataType | None:
+        """Return the type as which it comes back: smallint is the shortest integer."""
+        plain = plain_type(dtype)
+        return pa.int16() if plain == pa.int8() else plain
+
+
+def arrow_type(oid: int, modifier: int) -> pa.DataType:
+    """Return as which Arrow type a column is read.
+
+    A numeric without a precision, or with one above 38, is text: its digits are kept, whatever they are.
+
+    Args:
+        oid: Of its type.
+        modifier: Of its type, as the server describes a query.
+    """
+    if oid != _NUMERIC or modifier < _HEADER:
+        return NATIVE.get(oid, pa.string())
+    precision, scale = (modifier - _HEADER) >> 16, (((modifier - _HEADER) & 0x7FF) ^ 0x400) - 0x400
+    precision = max(precision, scale) if scale >= 0 else precision - scale
+    return pa.decimal128(precision, max(scale, 0)) if precision <= MOST_DIGITS else pa.string()
+
+
+_HEADER = 4
+"""What PostgreSQL adds to the modifier of a numeric."""
+
+
+def with_parameters(sql: str, parameters: Sequence[object], literal: Callable[[object], str]) -> str:
+    """Return a statement with its parameters written into it: COPY takes none.
+
+    Dollars in texts, names and comments are none of them.
+
+    >>> with_parameters("SELECT '$1', $1, a$1 -- $1", [7], str)
+    "SELECT '$1', 7, a$1 -- $1"
+
+    Raises:
+        IndexError: there is no such parameter.
+    """
+
+    def value(piece: re.Match[str]) -> str:
+        number = piece["parameter"]
+        return literal(parameters[int(number) - 1]) if number else piece[0]
+
+    return _PIECES.sub(value, sql) if parameters else sql

@@ -1,0 +1,152 @@
+"""Rows of a database table: selected, removed, merged and added, within one session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from tidegate.destinations.selection import RowsFrom, RowsWithin, RowsWithKeys, Selection
+
+if TYPE_CHECKING:
+    from tidegate.connections import Dialect, Session
+    from tidegate.destinations.table import RowChange
+    from tidegate.engines.base import WrittenFile
+
+Columns = Mapping[str, pa.DataType]
+
+_BATCH_ROWS = 65_536
+_KEYS = "_tidegate_keys"
+_MERGED = "_tidegate_merged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowAccess:
+    """Access to the rows of one table."""
+
+    session: Session
+    dialect: Dialect
+    table: str
+    """Its name, quoted."""
+    columns: Columns
+    """Its columns, with the types as which rows are read and written."""
+
+    def selected(self, selection: Selection, columns: Columns) -> Iterator[pa.RecordBatch]:
+        """Yield these columns of the selected rows."""
+        names = ", ".join(f"t.{self.dialect.quoted(column)}" for column in columns)
+        query = f"SELECT {names} FROM {self.table} t"
+        if isinstance(selection, RowsWithKeys):
+            for source, on in self._matched(_KEYS, selection.keys, selection.files):
+                matched = f"{query} WHERE EXISTS (SELECT 1 FROM {source} s WHERE {on})"
+                yield from self.session.stream(matched, columns=columns)
+            return
+        condition, parameters = self._condition(selection)
+        yield from self.session.stream(f"{query}{condition}", parameters, columns=columns)
+
+    def apply(self, change: RowChange, columns: Columns) -> None:
+        """Make a change: these columns of rows that come; the table's others keep their values, or are NULL."""
+        if change.removed is not None:
+            self._remove(change.removed)
+        if change.merged:
+            self._merge(change.merged, change.identity, columns)
+        if change.added:
+            self.session.insert(self.table, columns, batches_of(change.added, columns))
+
+    def _remove(self, selection: Selection) -> None:
+        if isinstance(selection, RowsWithKeys):
+            for source, on in self._matched(_KEYS, selection.keys, selection.files):
+                self.session.execute(self.dialect.delete_from(self.table, source, on))
+            return
+        condition, parameters = self._condition(selection, row="")
+        self.session.execute(f"DELETE FROM {self.table}{condition}", parameters)
+
+    def _merge(self, files: Iterable[WrittenFile], identity: Sequence[str], columns: Columns) -> None:
+        quoted = self.dialect.quoted
+        values = {column: f"s.{quoted(column)}" for column in columns if column not in identity}
+        matched = list(self._matched(_MERGED, identity, files, columns))
+        if values:
+            for source, on in matched:
+                self.session.execute(self.dialect.update_from(self.table, source, on, values))
+        names = ", ".join(map(quoted, columns))
+        for source, on in matched:
+            self.session.execute(
+                f"INSERT INTO {self.table} ({names}) SELECT {names} FROM {source} s "
+                f"WHERE NOT EXISTS (SELECT 1 FROM {self.table} t WHERE {on})"
+            )
+
+    def _matched(
+        self, name: str, keys: Sequence[str], files: Iterable[WrittenFile], columns: Columns | None = None
+    ) -> Iterator[tuple[str, str]]:
+        """Put rows into a temporary table, and yield what joins them with the table: a source, and its condition.
+
+        Rows with a NULL in their key are a source of their own: no database joins fast where NULL equals NULL.
+        """
+        dialect, session = self.dialect, self.session
+        columns = columns or {key: self.columns[key] for key in keys}
+        there = dialect.temporary_name(name)
+        session.execute(dialect.temporary_table(name, columns, keys=keys))
+        session.insert(there, columns, batches_of(files, columns))
+        for statement in dialect.after_filling(there, keys):
+            session.execute(statement)
+        sides = [(f"t.{dialect.quoted(key)}", f"s.{dialect.quoted(key)}") for key in keys]
+        has_null = " OR ".join(f"{dialect.quoted(key)} IS NULL" for key in keys)
+        [(without_key,)] = session.fetch(f"SELECT COUNT(*) FROM {there} WHERE {has_null}")
+        plain = " AND ".join(f"{left} = {right}" for left, right in sides)
+        if not without_key:
+            yield there, plain
+            return
+        yield f"(SELECT * FROM {there} WHERE NOT ({has_null}))", plain
+        null_safe = " AND ".join(dialect.same(left, right) for left, right in sides)
+        yield f"(SELECT * FROM {there} WHERE {has_null})", null_safe
+
+    def _condition(self, selection: Selection, row: str = "t.") -> tuple[str, list[Any]]:
+        """Return the WHERE clause of a selection with its parameters.
+
+        What the database cannot compare is selected too: rows that then turn out to stay are put back.
+        """
+        match selection:
+            case RowsWithin(column=column, lower=lower, upper=upper):
+                bounds = [(">=", lower), ("<", upper)]
+                parts = [self._compared(column, sign, index, row) for index, (sign, _) in enumerate(bounds)]
+                known = [part for part in parts if part]
+                return (f" WHERE {' AND '.join(known)}", [lower, upper]) if len(known) == len(parts) else ("", [])
+            case RowsFrom(starts=starts):
+                clauses: list[str] = []
+                parameters: list[Any] = []
+                for column, start in starts.items():
+                    clauses.append(f"{row}{self.dialect.quoted(column)} IS NULL")
+                    if start is None:
+                        continue
+                    compared = self._compared(column, ">=", len(parameters), row)
+                    if compared is None:
+                        return "", []
+                    clauses.append(compared)
+                    parameters.append(start)
+                return f" WHERE {' OR '.join(clauses)}", parameters
+            case _:
+                return "", []
+
+    def _compared(self, column: str, sign: str, index: int, row: str) -> str | None:
+        dtype = self.columns[column]
+        value = self.dialect.ordered(f"{row}{self.dialect.quoted(column)}", dtype)
+        return value and f"{value} {sign} {self.dialect.ordered(self.dialect.placeholder(index), dtype)}"
+
+
+def batches_of(files: Iterable[WrittenFile], columns: Columns) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of Parquet files in these columns and types; a column that a file lacks is NULL."""
+    import pyarrow.parquet as pq
+
+    schema = pa.schema(list(columns.items()))
+    for file in files:
+        with pq.ParquetFile(file.path) as parquet:
+            there = [name for name in columns if name in parquet.schema_arrow.names]
+            for batch in parquet.iter_batches(_BATCH_ROWS, columns=there):
+                yield pa.record_batch(
+                    [
+                        batch.column(name).cast(dtype) if name in there else pa.nulls(batch.num_rows, dtype)
+                        for name, dtype in columns.items()
+                    ],
+                    schema=schema,
+                )
