@@ -37,6 +37,10 @@ def _variable(name: str) -> str:
     value = os.environ.get(name)
     if value is not None:
         return value
+    prefix, colon, _ = name.partition(":")
+    if colon:
+        hint = f"{prefix!r} is no known prefix of a source, so this was taken for a variable; see `tidegate plugins`"
+        raise ConfigurationError(f"environment variable {name!r} is not set", code="TG605", hint=hint)
     similar = difflib.get_close_matches(name, os.environ, n=1)
     question = f"did you mean {similar[0]!r}? " if similar else ""
     hint = f"{question}set it, or correct its name: the source in secrets_ref, then the field's value"

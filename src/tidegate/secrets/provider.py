@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import Any
 
 from tidegate.secrets.backend import ask
+from tidegate.secrets.memory import Memory
+from tidegate.secrets.resolver import BaseSecretResolver
 
 
-class BaseSecretProvider(ABC):
+class BaseSecretProvider(BaseSecretResolver):
     """Fetches secrets from one backend, and remembers them for a while. Safe to use from many threads.
 
-    Every value that it hands out is hidden from logs and errors.
+    Every value that it hands out is hidden from logs and errors. A provider is also a resolver, so one class serves
+    as a run's own provider and under a prefix.
 
     Args:
         cache_ttl: Seconds for which a fetched secret is remembered; 0 asks the backend each time.
@@ -22,9 +23,7 @@ class BaseSecretProvider(ABC):
 
     def __init__(self, cache_ttl: float = 300, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._cache_ttl = cache_ttl
-        self._lock = threading.Lock()
-        self._cache: dict[tuple[str, str], _CachedSecret] = {}
+        self._cache: Memory[str] = Memory(cache_ttl)
 
     def get_secret(self, key: str, source: str = "") -> str:
         """Return one secret. Threads that ask for the same one at once share one fetch.
@@ -36,15 +35,7 @@ class BaseSecretProvider(ABC):
         Raises:
             TidegateError: When the secret cannot be retrieved.
         """
-        if self._cache_ttl <= 0:
-            return ask(self, self._fetch_secret, key, source)
-        with self._lock:
-            cached = self._cache.setdefault((source, key), _CachedSecret())
-        with cached.lock:
-            if cached.value is None or time.monotonic() >= cached.expires_at:
-                cached.value = ask(self, self._fetch_secret, key, source)
-                cached.expires_at = time.monotonic() + self._cache_ttl
-            return cached.value
+        return self._cache.get((source, key), lambda: ask(self, self._fetch_secret, key, source))
 
     def get_secrets(self, keys: list[str], source: str = "") -> dict[str, str]:
         """Return several secrets of one source by key.
@@ -54,22 +45,14 @@ class BaseSecretProvider(ABC):
         """
         return {key: self.get_secret(key, source) for key in keys}
 
+    def resolve(self, key: str, source: str) -> str:
+        """Return one secret, as :meth:`get_secret` does."""
+        return self.get_secret(key, source)
+
     def clear_cache(self) -> None:
         """Forget all cached secrets; what is being fetched right now is not remembered either."""
-        with self._lock:
-            self._cache = {}
+        self._cache.clear()
 
     @abstractmethod
     def _fetch_secret(self, key: str, source: str) -> str:
         """Ask the backend. Any exception means that the secret cannot be had."""
-
-
-class _CachedSecret:
-    """One secret's place in the cache."""
-
-    __slots__ = ("expires_at", "lock", "value")
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.value: str | None = None
-        self.expires_at = 0.0
