@@ -129,6 +129,26 @@ class TestColumns:
         assert found["amount"] == [("Amount", "IDENTITY")]
         assert found["country"] == [("Country", "TRANSFORMATION")]
 
+    def test_shaped_and_masked_columns_are_transformed_and_a_hash_comes_from_its_columns(
+        self, project: Project
+    ) -> None:
+        flow = project.flow(
+            value_rules=[{"operation": "trim", "columns": "COUNTRY"}],
+            hash_columns=[{"target_column": "key", "columns": ["id", "country"]}],
+            masking_rules=[{"operation": "numeric_bucket", "columns": "amount", "bucket_size": 10}],
+            rename_columns={"Country": "land"},
+        )
+        lineage = traced(project, flow)
+        assert uses(lineage) == {
+            "id": [("Id", "IDENTITY")],
+            "amount": [("Amount", "TRANSFORMATION")],
+            "land": [("Country", "TRANSFORMATION")],
+            "at": [("at", "IDENTITY")],
+            "key": [("Id", "TRANSFORMATION"), ("Country", "TRANSFORMATION")],
+        }
+        (amount,) = (column for column in lineage.columns if column.column == "amount")
+        assert amount.inputs[0].description == "masked: numeric_bucket"
+
     def test_what_is_dropped_or_not_selected_is_not_there(self, project: Project) -> None:
         assert set(uses(traced(project, project.flow(drop_columns=["amount", "AT"])))) == {"id", "country"}
         chosen = project.flow("chosen", source="events", select_columns=["Id"], rename_columns={"id": "Event Key"})

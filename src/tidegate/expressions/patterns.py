@@ -16,6 +16,9 @@ _ASCII = {"d": "0-9", "w": "0-9A-Za-z_", "s": r"\t\n\f\r "}
 _SHARED_ESCAPES = frozenset("tnrfv") | frozenset(r".\+*?()|[]{}^$/-'\"#&~@!%,:;<>=_ `")
 _GROUP = re.compile(r"\(\?(?!:|[ims]+\)|[ims]+:|P<[A-Za-z_]\w*>)")
 _SET_OPERATION = re.compile(r"&&|--|~~")
+_COUNT = r"\{\d+(?:,\d*)?\}"
+_FOREIGN_QUANTIFIER = re.compile(rf"\{{(?!\d+(?:,\d*)?\}})|(?:[*+?]|{_COUNT})\+")
+"""A brace that counts nothing, and possessive quantifiers."""
 
 
 def portable_pattern(pattern: str) -> str:
@@ -45,6 +48,8 @@ def portable_pattern(pattern: str) -> str:
             step = 2
         elif in_class and (character == "[" or _SET_OPERATION.match(pattern, position)):
             raise _foreign(pattern, f"{character!r} inside a class")
+        elif not in_class and (quantifier := _FOREIGN_QUANTIFIER.match(pattern, position)):
+            raise _foreign(pattern, repr(quantifier[0]), "write \\{ for a brace, and no + after a quantifier")
         else:
             opens = character == "[" and not in_class
             if opens:
@@ -72,9 +77,58 @@ def _escape(pattern: str, character: str, *, in_class: bool) -> str:
     raise _foreign(pattern, f"'\\{character}'{' inside a class' if in_class else ''}")
 
 
-def _foreign(pattern: str, what: str) -> Exception:
+_INSTEAD = {
+    "d": "[0-9]",
+    "D": "[^0-9]",
+    "w": "[0-9A-Za-z_]",
+    "W": "[^0-9A-Za-z_]",
+    "s": "[ \\t\\r\\n]",
+    "S": "[^ \\t\\r\\n]",
+    "b": "the characters around the word, as a group",
+}
+_CLASS_ESCAPE = re.compile(r"(?:[^\\]|^)(?:\\\\)*\\([dDwWsSbB])")
+_REFERENCE = re.compile(r"\$(\$|[0-9]+|.?)")
+
+
+def replacing_rule(pattern: str, replacement: str) -> tuple[str, str]:
+    r"""Return pattern and replacement of a value rule in the words of `regexp_replace`.
+
+    Args:
+        pattern: The pattern, without ``\d``, ``\w``, ``\s`` and ``\b``.
+        replacement: Text; ``$1`` to ``$9`` are groups, ``$0`` is the match, ``$$`` a dollar.
+
+    Raises:
+        MetadataError: engines read either of them differently, or not at all (TG109).
+    """
+    if escape := _CLASS_ESCAPE.search(pattern):
+        instead = _INSTEAD.get(escape[1], "what is meant as a class")
+        message = f"regular expression {pattern!r} uses \\{escape[1]}, which is ASCII in one engine, Unicode in another"
+        raise unavailable(message, hint=f"write {instead}")
+    portable = portable_pattern(pattern)
+    compiled = re.compile(portable)
+    for dollar in _REFERENCE.finditer(replacement):
+        number = dollar[1]
+        if number != "$" and not (len(number) == 1 and number.isdecimal() and int(number) <= compiled.groups):
+            message = f"replacement {replacement!r} has {dollar[0]!r}, which is no group of {pattern!r}"
+            raise unavailable(message, hint="groups are $1 to $9, the whole match is $0, and a dollar is $$")
+    if backward := re.search(r"\\[0-9]", replacement):
+        message = f"replacement {replacement!r} has {backward[0]!r}, which is a group in some engines, text in others"
+        raise unavailable(message, hint=f"write ${backward[0][1]} for a group")
+    is_anchored = pattern.startswith("^") and "|" not in pattern
+    if replacement and not is_anchored and compiled.search(""):
+        message = f"regular expression {pattern!r} matches empty text, which engines find in different places"
+        raise unavailable(message, hint="let it match at least one character (+ for *), or begin it with ^")
+    rewritten = _REFERENCE.sub(
+        lambda found: "$" if found[1] == "$" else f"\\{found[1]}", replacement.replace("\\", "\\\\")
+    )
+    return portable, rewritten
+
+
+def _foreign(
+    pattern: str, what: str, hint: str = "use classes, groups, alternatives, quantifiers, ^ and $"
+) -> Exception:
     message = f"regular expression {pattern!r} uses {what}, which engines read differently or not at all"
-    return unavailable(message, hint="use classes, groups, alternatives, quantifiers, ^ and $")
+    return unavailable(message, hint=hint)
 
 
 _SPECIFIERS = frozenset("YmdHMSfjyBbAaIp%")

@@ -23,6 +23,16 @@ def check_data_type(declared: Declared, text: str, type_system: str | None, path
         declared.report(error.code, f"{declared.name(path)}: {error.message}", *path, hint=error.hint)
 
 
+def check_replacement(declared: Declared, pattern: str | None, replacement: str | None, path: Path) -> None:
+    """Report a regular expression, or what replaces its matches, that engines read differently (TG109)."""
+    from tidegate.expressions.patterns import replacing_rule
+
+    try:
+        replacing_rule(pattern or "", replacement or "")
+    except MetadataError as error:
+        declared.report(error.code, f"{declared.name(path)}: {error.message}", *path, hint=error.hint)
+
+
 @lru_cache(maxsize=16_384)
 def _expression_error(text: str) -> MetadataError | None:
     from tidegate.expressions.sql import parse_expression

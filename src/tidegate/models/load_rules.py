@@ -1,4 +1,4 @@
-"""Which settings of a dataflow go together with its load type: one list for `check` and for the planner."""
+"""Which settings of a dataflow do not go together: one list for `check` and for the planner."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LoadFault:
     """Settings that do not go together: the error's code, where it is in the dataflow, what is wrong, what to do."""
 
     code: str
-    path: tuple[str, ...]
+    path: tuple[str | int, ...]
     message: str
     hint: str
 
@@ -86,10 +86,58 @@ def source_faults(source: Source, destination: Destination) -> Iterator[LoadFaul
         yield _misfit(("replace_by_watermark",), message, "name it in source.watermark_columns")
 
 
+def transform_faults(flow: DataFlow) -> Iterator[LoadFault]:
+    """Yield rules for values that change what tells rows, or loads, apart (TG308, TG309), and those said twice."""
+    watermark = {column.lower() for column in flow.source.watermark_columns}
+    for index, rule in enumerate(flow.transform.value_rules):
+        for column in rule.columns:
+            if column.lower() in watermark:
+                yield LoadFault(
+                    code="TG309",
+                    path=("transform", "value_rules", index, "columns"),
+                    message=f"a value rule changes the watermark column {column!r}",
+                    hint="compute a column from it instead (additional_columns), or correct its values at the source",
+                )
+    targets = [hashed.target_column.lower() for hashed in flow.transform.hash_columns]
+    for index, target in enumerate(targets):
+        if target in targets[:index]:
+            path = ("transform", "hash_columns", index, "target_column")
+            message = f"two hash columns are called {target!r}"
+            yield LoadFault(code="TG116", path=path, message=message, hint="give one of them another name")
+    yield from _masking_faults(flow)
+
+
+def _masking_faults(flow: DataFlow) -> Iterator[LoadFault]:
+    renamed = {old.lower(): new.lower() for old, new in flow.transform.rename_columns.items()}
+    effective = flow.destination.settings.scd2_effective_column
+    roles = {
+        **{part.column.lower(): "a partition column" for part in flow.destination.partitions},
+        **{key.lower(): "a merge key" for key in flow.destination.merge_keys},
+        **({effective.lower(): "the effective column, whose values __valid_from holds"} if effective else {}),
+    }
+    masked: set[str] = set()
+    for index, rule in enumerate(flow.transform.masking_rules):
+        path = ("transform", "masking_rules", index, "columns")
+        for column in rule.columns:
+            name = column.lower()
+            role = roles.get(name) or roles.get(renamed.get(name, name))
+            if name.startswith("__"):
+                role = "a system column"
+            if role:
+                message = f"column {column!r} is {role}, and cannot be masked"
+                hint = "mask another column; to hide a key, hash it (hash_columns) and drop the original"
+                yield LoadFault(code="TG308", path=path, message=message, hint=hint)
+            elif name in masked:
+                message = f"column {column!r} has two masking rules"
+                yield LoadFault(code="TG116", path=path, message=message, hint="keep one of them")
+            masked.add(name)
+
+
 def load_faults(flow: DataFlow) -> Iterator[LoadFault]:
-    """Yield everything in a dataflow that does not go together with its load type."""
+    """Yield everything in a dataflow that does not go together."""
     yield from destination_faults(flow.destination)
     yield from source_faults(flow.source, flow.destination)
+    yield from transform_faults(flow)
 
 
 def _files_take(destination: Destination) -> Iterator[LoadFault]:

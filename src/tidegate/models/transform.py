@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tidegate.models.base import Declaration, Name, Names, Options, TypedBy, broken_rule
+from tidegate.models.base import Declaration, FromText, Name, Names, Options, TypedBy, broken_rule
 
 
 class AdditionalColumn(Declaration):
@@ -48,18 +49,58 @@ class SchemaHintSection(Declaration):
         return self
 
 
-class ValueRule(Declaration):
+class Rule(Declaration):
+    """An operation on columns, with the parameters that it takes; the first of them it needs."""
+
+    parameters: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    may_do_without: ClassVar[frozenset[str]] = frozenset()
+
+    operation: str
+    columns: Names
+
+    @model_validator(mode="after")
+    def _fits_its_operation(self) -> Self:
+        if not self.columns:
+            raise broken_rule("TG103", "columns is empty", field="columns")
+        taken = self.parameters.get(self.operation, ())
+        if taken and self.operation not in self.may_do_without and not self._is_given(taken[0]):
+            raise broken_rule("TG103", f"{self.operation} needs {taken[0]}")
+        every = {name for names in self.parameters.values() for name in names}
+        for name in sorted(every.difference(taken)):
+            if self._is_given(name):
+                raise broken_rule("TG116", f"{self.operation} takes no {name}", field=name)
+        return self
+
+    def _is_given(self, name: str) -> bool:
+        return bool(getattr(self, name) != type(self).model_fields[name].get_default(call_default_factory=True))
+
+
+class ValueRule(Rule):
     """A rule that changes the values of columns before types are converted."""
+
+    parameters: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "case": ("mode",),
+        "regex_replace": ("pattern", "replacement"),
+        "fill_null": ("value",),
+        "map": ("mapping", "on_unmapped"),
+    }
 
     operation: Literal["trim", "case", "regex_replace", "empty_to_null", "fill_null", "map"]
     columns: Names
     order: int = 100
+    """Rules run by it, then as they are listed."""
     mode: Literal["lower", "upper"] | None = None
+    """Of `case`."""
     pattern: str | None = None
+    """Of `regex_replace`: a regular expression that all engines read alike. Every match is replaced."""
     replacement: str | None = None
+    """Of `regex_replace`: text, `$1` to `$9` for groups, `$$` for a dollar; nothing when not given."""
     value: Any = None
-    mapping: dict[str, Any] = Field(default_factory=dict)
+    """Of `fill_null`: what takes the place of NULL."""
+    mapping: Annotated[dict[str, Any], FromText] = Field(default_factory=dict)
+    """Of `map`: old value → new value, or null."""
     on_unmapped: Literal["keep", "null"] = "keep"
+    """Of `map`: what becomes of other values."""
 
 
 class HashColumn(Declaration):
@@ -67,20 +108,48 @@ class HashColumn(Declaration):
 
     target_column: Name
     columns: Names
+    """In this order; their types count, their names do not."""
     algorithm: Literal["sha256", "xxhash64"] = "sha256"
+    """`sha256` gives 64 hexadecimal digits, `xxhash64` a bigint."""
+
+    @model_validator(mode="after")
+    def _hashes_something(self) -> Self:
+        if not self.columns:
+            raise broken_rule("TG103", "columns is empty", field="columns")
+        return self
 
 
-class MaskingRule(Declaration):
-    """A rule that hides the values of columns."""
+class MaskingRule(Rule):
+    """A rule that hides the values of columns. NULL stays NULL."""
+
+    parameters: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "redact": ("value",),
+        "partial": ("keep_start", "keep_end", "mask_char"),
+        "numeric_bucket": ("bucket_size",),
+        "date_truncate": ("unit",),
+    }
+    may_do_without: ClassVar[frozenset[str]] = frozenset({"redact", "partial"})
 
     operation: Literal["redact", "nullify", "partial", "numeric_bucket", "date_truncate"]
     columns: Names
     value: Any = None
+    """Of `redact`: what every value becomes; `***` when not given, for text."""
     keep_start: int = Field(default=0, ge=0)
+    """Of `partial`: how many characters stay at the start."""
     keep_end: int = Field(default=0, ge=0)
+    """Of `partial`: how many characters stay at the end."""
     mask_char: str = "*"
-    bucket_size: float | None = Field(default=None, gt=0)
-    unit: str | None = None
+    """Of `partial`: the character that takes the place of each other one."""
+    bucket_size: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Of `numeric_bucket`: numbers become the lower bound of their bucket, a multiple of this."""
+    unit: Literal["year", "quarter", "month", "week", "day", "hour", "minute", "second"] | None = None
+    """Of `date_truncate`."""
+
+    @model_validator(mode="after")
+    def _masks_with_one_character(self) -> Self:
+        if len(self.mask_char) != 1:
+            raise broken_rule("TG102", f"mask_char is {self.mask_char!r}, not one character", field="mask_char")
+        return self
 
 
 class TransformSettings(Declaration):
@@ -120,6 +189,11 @@ class Transform(Declaration):
             msg = "select_columns and drop_columns exclude each other"
             raise broken_rule("TG116", msg, field="drop_columns")
         return self
+
+    @cached_property
+    def shaped_columns(self) -> frozenset[str]:
+        """Lower-case names of the columns whose values are changed before they are converted."""
+        return frozenset(column.lower() for rule in self.value_rules for column in rule.columns)
 
     @cached_property
     def settings(self) -> TransformSettings:

@@ -21,6 +21,7 @@ from tidegate.transformers.column_names import sanitized
 from tidegate.transformers.deduplicator import deciding_columns
 from tidegate.transformers.scd2_columns import IS_CURRENT, SCD2_COLUMNS, VALID_FROM, VALID_TO
 from tidegate.transformers.system_columns import DELETED_AT, SYSTEM_COLUMNS, marks_deleted
+from tidegate.transformers.value_rules import in_order
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,14 +83,17 @@ class _Trace:
         }
         self.row_inputs: list[InputColumn] = []
         self._steps: Mapping[str, Callable[[], None]] = {
+            "value_rule_applier": self._shape,
             "schema_converter": self._convert,
             "change_data_marker": self._mark_deletes,
+            "hash_column_adder": self._add_hash_columns,
             "deduplicator": self._deduplicate,
             "column_adder": self._add_columns,
             "row_filter": self._keep_rows,
             "scd2_column_adder": self._add_scd2_columns,
             "system_column_adder": self._add_system_columns,
             "partition_handler": self._add_partition_columns,
+            "masker": self._mask,
             "projection": self._project,
             "column_name_sanitizer": self._sanitize,
         }
@@ -114,6 +118,10 @@ class _Trace:
 
     # -- steps ---------------------------------------------------------------------------------------------------
 
+    def _shape(self) -> None:
+        for rule in in_order(self._flow):
+            self._transform(rule.columns, rule.operation)
+
     def _convert(self) -> None:
         """A declared type says how values are read, and does not change them; a default takes the place of NULL."""
         for hint in self._flow.transform.schema_hints:
@@ -123,6 +131,11 @@ class _Trace:
     def _mark_deletes(self) -> None:
         if cdc := self._flow.source.cdc:
             self._rows([cdc.operation_column], "FILTER", f"deleted where {', '.join(cdc.delete_values)}")
+
+    def _add_hash_columns(self) -> None:
+        self.columns |= {
+            one.target_column: self._inputs(one.columns, one.algorithm) for one in self._flow.transform.hash_columns
+        }
 
     def _deduplicate(self) -> None:
         self._rows(self._flow.deduplicate_columns, "GROUP_BY", "latest row of each key")
@@ -152,6 +165,10 @@ class _Trace:
             for part in self._flow.destination.partitions
             if part.expression
         }
+
+    def _mask(self) -> None:
+        for rule in self._flow.transform.masking_rules:
+            self._transform(rule.columns, f"masked: {rule.operation}")
 
     def _project(self) -> None:
         transform, cdc, before = self._flow.transform, self._flow.source.cdc, self.columns

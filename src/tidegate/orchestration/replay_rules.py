@@ -11,6 +11,7 @@ from tidegate.engines.meter import Cursor
 from tidegate.errors import ConfigurationError, WatermarkError
 from tidegate.orchestration.planner import table_of
 from tidegate.sources.base import ColumnWindow
+from tidegate.sources.look_back import look_back_of
 from tidegate.state import Position
 from tidegate.timegrid import parse_bound
 
@@ -29,10 +30,14 @@ def column_of(flow: DataFlow, config: ReplayConfig) -> str:
     """Return the column that a range is over.
 
     Raises:
-        ConfigurationError: there is none (TG630).
+        ConfigurationError: there is none (TG630), or value rules change it (TG309).
     """
     if config.chunk_column or flow.source.watermark_columns:
-        return config.chunk_column or flow.source.watermark_columns[0]
+        column = config.chunk_column or flow.source.watermark_columns[0]
+        if column.lower() in flow.transform.shaped_columns:
+            msg = f"dataflow {flow.name!r} has a value rule that changes {column!r}, which the range is over"
+            raise ConfigurationError(msg, code="TG309", hint="name another column: --column (chunk_column)")
+        return column
     msg = f"dataflow {flow.name!r} has no watermark column to cut a range by"
     hint = "name the column that the range is over: `--column event_date` (ReplayConfig.chunk_column)"
     raise ConfigurationError(msg, code="TG630", hint=hint)
@@ -164,6 +169,7 @@ def _ends_before(flow_replay: FlowReplay, position: Position) -> bool:
         columns=tuple(position.watermark),
         watermark=position.watermark,
         lag=flow.source.watermark_lag,
+        look_back=look_back_of(flow.source),
         seen=position.seen_rows,
         must_remember=flow.destination.appends,
     )

@@ -42,8 +42,8 @@ class BaseTransformer(ABC):
     Attributes:
         name: What the plan calls the step.
         order: Where it runs: 5 column values, 10 schema conversion, 12 change data, 18 hash columns, 20 deduplicate,
-            35 row filter, 40 to 50 plugins, 60 SCD2 columns, 70 system columns, 80 partition columns, 84 masking,
-            85 projection, 90 column names.
+            30 add columns, 35 row filter, 40 to 50 plugins, 60 SCD2 columns, 70 system columns, 80 partition columns,
+            84 masking, 85 projection, 90 column names.
     """
 
     name: ClassVar[str]
@@ -61,14 +61,17 @@ class BaseTransformer(ABC):
 
 transformer_registry: PluginRegistry[BaseTransformer] = PluginRegistry("tidegate.transformers", BaseTransformer)
 for _name, _place in {
+    "value_rule_applier": "value_rules:ValueRuleApplier",
     "schema_converter": "schema_converter:SchemaConverter",
     "change_data_marker": "change_data:ChangeDataMarker",
+    "hash_column_adder": "hash_columns:HashColumnAdder",
     "deduplicator": "deduplicator:Deduplicator",
     "column_adder": "column_adder:ColumnAdder",
     "row_filter": "row_filter:RowFilter",
     "scd2_column_adder": "scd2_columns:SCD2ColumnAdder",
     "system_column_adder": "system_columns:SystemColumnAdder",
     "partition_handler": "partition_columns:PartitionHandler",
+    "masker": "masking_rules:Masker",
     "projection": "projection:Projection",
     "column_name_sanitizer": "column_names:ColumnNameSanitizer",
 }.items():

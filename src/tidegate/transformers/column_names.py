@@ -58,6 +58,12 @@ def sanitized(column: str, mode: ColumnCaseMode) -> str:
     return _UNSAFE.sub("_", column).lower().strip("_") or "_"
 
 
+def final_name(column: str, flow: DataFlow, mode: ColumnCaseMode) -> str:
+    """Return how a column of the source is called at the destination, if it gets there."""
+    renamed = {old.lower(): new for old, new in flow.transform.rename_columns.items()}
+    return sanitized(renamed.get(column.lower(), column), mode)
+
+
 def final_names(names: Iterable[str], flow: DataFlow, mode: ColumnCaseMode, columns: Iterable[str]) -> list[str]:
     """Return how columns that metadata names are called at the destination, after renaming and sanitizing.
 
@@ -86,7 +92,10 @@ def final_names(names: Iterable[str], flow: DataFlow, mode: ColumnCaseMode, colu
 def spelled(
     name: str, columns: Iterable[str], context: TransformContext, *, what: str, required: bool = False
 ) -> str | None:
-    """Return the column that a name means, whatever its case; None when missing columns are ignored.
+    """Return the column that a name means, whatever its case; None for a missing column that may be missing.
+
+    That is one which is not required, where the policy is `ignore`; or one that the source had in earlier loads: it
+    went, and the schema policy has allowed it.
 
     Raises:
         TransformError: there is no such column, and it is required or the policy is `error` (TG302).
@@ -95,9 +104,12 @@ def spelled(
     if name in columns:
         return name
     match = next((column for column in columns if column.lower() == name.lower()), None)
-    if match is None and (required or context.flow.transform.settings.missing_column_policy == "error"):
+    if match is not None:
+        return match
+    is_ignored = context.flow.transform.settings.missing_column_policy == "ignore"
+    if required or not (is_ignored or name.lower() in {column.lower() for column in context.known_columns}):
         raise _missing(name, columns, what)
-    return match
+    return None
 
 
 def spelled_all(

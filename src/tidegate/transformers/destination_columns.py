@@ -46,14 +46,18 @@ def unchanged_at_destination(
     """
     for name in names:
         if name.lower() in _computed(flow):
-            msg = f"column {name!r} is computed anew, so that the window to replace is not known"
-            hint = "give the computed column another name, or load without replacing a window"
+            msg = f"column {name!r} is computed anew or masked, so that the window to replace is not known"
+            hint = "give the computed column another name, do not mask it, or load without replacing a window"
             raise TransformError(msg, {"column": name}, code="TG306", hint=hint)
     return tuple(final_names(names, flow, mode, columns))
 
 
 def _computed(flow: DataFlow) -> set[str]:
-    computed = {added.column.lower() for added in flow.transform.additional_columns}
+    """Return the columns, in lower case, that do not come to the destination with the source's values."""
+    transform = flow.transform
+    computed = {added.column.lower() for added in transform.additional_columns}
+    computed |= {hashed.target_column.lower() for hashed in transform.hash_columns}
+    computed |= {column.lower() for rule in transform.masking_rules for column in rule.columns}
     return computed | {part.column.lower() for part in flow.destination.partitions if part.expression}
 
 

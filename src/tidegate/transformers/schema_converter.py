@@ -31,18 +31,14 @@ class SchemaConverter(BaseTransformer):
         return ", ".join(parts) or None
 
     def transform(self, frame: Frame, context: TransformContext) -> Frame:
-        """Add the casts; columns that the source lacks are an error or left out, as the policy says.
-
-        A column that it had in earlier loads is one that went: the schema policy allows it, or has refused it.
-        """
+        """Add the casts; columns that the source lacks are an error or left out, as the policy says."""
         schema = context.engine.schema(frame)
-        gone = {column.lower() for column in context.known_columns} - {column.lower() for column in schema}
         settings = context.flow.transform.settings
         connection = context.flow.source.connection
         system = connection.settings.schema_hint_type_system if connection else None
         casts: dict[str, ColumnCast] = {}
         for hint in context.flow.transform.schema_hints:
-            if not hint.is_active or hint.column_name.lower() in gone:
+            if not hint.is_active:
                 continue
             column = spelled(hint.column_name, schema, context, what="schema hint")
             if column is not None:
