@@ -165,25 +165,14 @@ def _sections() -> Iterator[tuple[str, str, type[BaseModel], frozenset[str]]]:
     from tidegate.models.connection import LookBack
 
     nothing: frozenset[str] = frozenset()
-    every = frozenset
     yield "The whole", "the file", models.Metadata, not_run._SECTIONS  # noqa: SLF001 - the tables of what is not run
     yield "Connection", "`connections[]`", models.Connection, nothing
-    yield (
-        "Connection settings",
-        "`connections[].configure`",
-        models.ConnectionSettings,
-        not_run._CONNECTION_SETTINGS,  # noqa: SLF001
-    )
+    yield "Connection settings", "`connections[].configure`", models.ConnectionSettings, nothing
     yield "Dataflow", "`dataflows[]`", models.DataFlow, not_run._DATAFLOW  # noqa: SLF001
-    yield "Source", "`dataflows[].source`", models.Source, not_run._SOURCE  # noqa: SLF001
-    yield (
-        "Source settings",
-        "`dataflows[].source.configure`",
-        models.SourceSettings,
-        not_run._SOURCE_SETTINGS,  # noqa: SLF001
-    )
+    yield "Source", "`dataflows[].source`", models.Source, nothing
+    yield "Source settings", "`dataflows[].source.configure`", models.SourceSettings, nothing
     yield "Change data", "`dataflows[].source.cdc`", models.ChangeData, nothing
-    yield "Transform", "`dataflows[].transform`", models.Transform, not_run._TRANSFORM  # noqa: SLF001
+    yield "Transform", "`dataflows[].transform`", models.Transform, nothing
     yield "Transform settings", "`dataflows[].transform.configure`", models.TransformSettings, nothing
     yield "Schema hint", "`transform.schema_hints[]`, `schema_hints[].hints[]`", models.SchemaHint, nothing
     yield "Shared schema hints", "`schema_hints[]`", models.SchemaHintSection, nothing
@@ -192,14 +181,12 @@ def _sections() -> Iterator[tuple[str, str, type[BaseModel], frozenset[str]]]:
     yield "Destination settings", "`dataflows[].destination.configure`", models.DestinationSettings, nothing
     yield "Partition column", "`destination.partition_columns[]`", models.PartitionColumn, nothing
     yield "Retries", "`dataflows[].retry`", models.RetrySettings, nothing
-    for heading, place, model in (
-        ("Value rule", "`transform.value_rules[]`", models.ValueRule),
-        ("Hash column", "`transform.hash_columns[]`", models.HashColumn),
-        ("Masking rule", "`transform.masking_rules[]`", models.MaskingRule),
-        ("Look-back", "`configure.backward`", LookBack),
-        ("Quality rule", "`quality[]`, `dataflows[].quality[]`", models.QualityRule),
-    ):
-        yield heading, place, model, every(model.model_fields)
+    yield "Value rule", "`transform.value_rules[]`", models.ValueRule, nothing
+    yield "Hash column", "`transform.hash_columns[]`", models.HashColumn, nothing
+    yield "Masking rule", "`transform.masking_rules[]`", models.MaskingRule, nothing
+    yield "Look-back", "`configure.backward`", LookBack, nothing
+    quality = models.QualityRule
+    yield "Quality rule", "`quality[]`, `dataflows[].quality[]`", quality, frozenset(quality.model_fields)
 
 
 def metadata_page() -> str:

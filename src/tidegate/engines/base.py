@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from tidegate.platforms.local import LOCAL
 from tidegate.registry import PluginRegistry
 
 if TYPE_CHECKING:
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from tidegate.errors import TidegateError
     from tidegate.expressions.sql import SqlExpression
     from tidegate.models import DataFlow
+    from tidegate.platforms import BasePlatform
 
     Frame = nw.LazyFrame[Any]
 
-FileFormat = Literal["csv", "json", "jsonl", "parquet"]
+FileFormat = Literal["csv", "json", "jsonl", "parquet", "avro", "excel"]
 
 FILE_NAME = "__file_name"
 FILE_PATH = "__file_path"
@@ -44,6 +46,8 @@ class FileGroup:
     """Columns in the files' order, with the types to read them as."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Reader options, by the names of `tidegate.models.options`."""
+    platform: BasePlatform = LOCAL
+    """Where the files are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,14 @@ class ColumnCast:
     """Zone of naive times that become zoned."""
     within: pa.DataType | None = None
     """A narrower type that the values take after that; one that it cannot hold as it is, is an error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digest:
+    """A hash of the values of columns, in this order; None stands for a column that counts as NULL."""
+
+    algorithm: Literal["sha256", "xxhash64"]
+    columns: tuple[str | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +112,8 @@ class FileTarget:
     """Whether partition columns are in the files too, not only in their folders' names."""
     field_ids: Callable[[Mapping[str, pa.DataType]], Mapping[str, FieldId]] | None = None
     """Columns of the rows → numbers that the Parquet files give them."""
+    platform: BasePlatform = LOCAL
+    """Where the folder is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +125,7 @@ class WrittenFile:
     rows: int | None = None
     """Rows of this file; None where the format does not tell."""
     partition: Mapping[str, str | None] = field(default_factory=dict)
+    platform: BasePlatform = LOCAL
 
 
 class TableFile(Protocol):
@@ -123,6 +138,10 @@ class TableFile(Protocol):
     @property
     def partition(self) -> Mapping[str, str | None]:
         """Partition column → value as text."""
+
+    @property
+    def platform(self) -> BasePlatform:
+        """Where the file is."""
 
 
 def partition_text(value: object) -> str | None:
@@ -161,7 +180,12 @@ class BaseEngine(ABC):
 
     @abstractmethod
     def inspect(
-        self, path: str, file_format: FileFormat, options: Mapping[str, Any], settled: Collection[str] = ()
+        self,
+        path: str,
+        file_format: FileFormat,
+        options: Mapping[str, Any],
+        settled: Collection[str] = (),
+        platform: BasePlatform = LOCAL,
     ) -> dict[str, pa.DataType]:
         """Return the columns of one file with their types; inferred ones for text formats.
 
@@ -170,6 +194,7 @@ class BaseEngine(ABC):
             file_format: Its format.
             options: Reader options.
             settled: Lower-case names of columns whose type is known already, which need no close look.
+            platform: Where the file is.
 
         Raises:
             SourceError: the file cannot be read as this format (TG204), or holds nothing (TG202).
@@ -313,6 +338,17 @@ class BaseEngine(ABC):
         """Return the frame with a 64-bit hash of these columns; equal for equal values, NULL and order included.
 
         It compares rows within one load; it is not stable across versions.
+        """
+
+    @abstractmethod
+    def with_digests(self, frame: Frame, digests: Mapping[str, Digest]) -> Frame:
+        """Return the frame with columns that hold hashes of its columns' canonical text (:mod:`~.digest`).
+
+        They are equal on every engine and in every version: SHA-256 as 64 hexadecimal digits, XXH64 as a bigint.
+
+        Args:
+            frame: The rows.
+            digests: New column → what it is the hash of: columns of plain types, none of them new.
         """
 
     @abstractmethod

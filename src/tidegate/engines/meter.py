@@ -32,6 +32,8 @@ class Cursor:
     """Watermark columns; a row is past the position when any of them is."""
     watermark: Mapping[str, Value] = field(default_factory=dict)
     lag: str | float | None = None
+    look_back: Callable[[Value], Value] | None = None
+    """Moves a value back, after the lag has; others than dates and times stay."""
     seen: SeenRows = field(default_factory=SeenRows)
     hashed_columns: tuple[str, ...] = ()
     """Columns by which rows are recognised; none when rows need not be remembered."""
@@ -39,13 +41,23 @@ class Cursor:
     """Whether forgetting rows would double them (append), or only repeat work (keyed loads)."""
 
     def start(self, column: str) -> Value | None:
-        """Return where the read starts in this column: the watermark less the lag, as far as rows are remembered."""
+        """Return where the read starts in this column: back from the watermark, as far as rows are remembered."""
         value = self.watermark.get(column)
-        if value is None or self.lag is None:
+        if value is None or not self.goes_back:
             return value
-        start = less_lag(value, self.lag)
+        start = self.back(value)
         remembered = self.seen.since.get(column, value)
         return remembered if self.must_remember and reaches(remembered, start) else start
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether reads start before the position."""
+        return self.lag is not None or self.look_back is not None
+
+    def back(self, value: Value) -> Value:
+        """Return from where rows are read again once the watermark is `value`: less the lag, then the look-back."""
+        value = value if self.lag is None else less_lag(value, self.lag)
+        return value if self.look_back is None else self.look_back(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,8 +196,7 @@ class Meter:
 
     def _floors(self) -> dict[str, Value]:
         """Return per column where the next read will start."""
-        lag = self._cursor.lag
-        return {column: value if lag is None else less_lag(value, lag) for column, value in self._reached().items()}
+        return {column: self._cursor.back(value) for column, value in self._reached().items()}
 
     def _forget(self) -> None:
         """Drop rows that a greater watermark has made unnecessary; fail when too many are left."""
@@ -200,8 +211,9 @@ class Meter:
 
     def _too_many(self) -> SourceError:
         names = ", ".join(self._cursor.columns)
+        share = "lie where the next read looks back to in" if self._cursor.goes_back else "share the newest value of"
         msg = (
-            f"more than {MOST_REMEMBERED_ROWS:,} rows share the newest value of {names}, or have none: an append could "
+            f"more than {MOST_REMEMBERED_ROWS:,} rows {share} {names}, or have none: an append could "
             "not tell them from rows that arrive later with the same value"
         )
         hint = "use a finer watermark, or merge_upsert with merge_keys, or no watermark: each file is then loaded once"

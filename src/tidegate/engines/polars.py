@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import narwhals as nw
 import polars as pl
 
-from tidegate.engines.base import BaseEngine, ColumnCast, FileGroup, FileScan, FileTarget, Written
+from tidegate.engines.base import BaseEngine, ColumnCast, Digest, FileGroup, FileScan, FileTarget, Written
+from tidegate.engines.digest import digest_expression
 from tidegate.engines.meter import comparable, literal
 from tidegate.engines.polars_batches import frame_of_batches
 from tidegate.engines.polars_errors import locate, translate, without_panic
-from tidegate.engines.polars_files import PATH, partition_literal, read_group, write_files
+from tidegate.engines.polars_files import PATH, partition_literal, read_group, storage, write_files
 from tidegate.engines.polars_inspection import inspect_file
 from tidegate.engines.polars_types import arrow_schema, cast_expression, polars_type
+from tidegate.errors import DestinationError
 from tidegate.expressions.sql import bind, render_polars
+from tidegate.platforms.local import LOCAL
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from tidegate.errors import TidegateError
     from tidegate.expressions.sql import SqlExpression
     from tidegate.models import DataFlow
+    from tidegate.platforms import BasePlatform
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ROW = "__tidegate_row"
@@ -47,10 +51,15 @@ class PolarsEngine(BaseEngine):
 
     @without_panic
     def inspect(
-        self, path: str, file_format: FileFormat, options: Mapping[str, Any], settled: Collection[str] = ()
+        self,
+        path: str,
+        file_format: FileFormat,
+        options: Mapping[str, Any],
+        settled: Collection[str] = (),
+        platform: BasePlatform = LOCAL,
     ) -> dict[str, pa.DataType]:
         """Return the columns of one file with their types; inferred ones for text formats."""
-        return inspect_file(path, file_format, options, settled)
+        return inspect_file(path, file_format, options, settled, platform)
 
     def locate(
         self,
@@ -168,7 +177,13 @@ class PolarsEngine(BaseEngine):
     @without_panic
     def write(self, frame: Frame, target: FileTarget) -> Written:
         """Run the frame and write its rows as files; no file for no rows."""
-        return write_files(frame.to_native(), target)
+        try:
+            return write_files(frame.to_native(), target)
+        except OSError as error:
+            failure = translate(error)
+            if isinstance(failure, DestinationError):
+                failure.where = target.folder  # Polars shortens paths
+            raise failure from error
 
     @without_panic
     def read_table(
@@ -176,9 +191,9 @@ class PolarsEngine(BaseEngine):
     ) -> Frame:
         """Return the rows of a table's Parquet files, in these columns; one that a file lacks is NULL."""
         types = {name: polars_type(dtype) for name, dtype in columns.items()}
-        by_partition: dict[tuple[tuple[str, str | None], ...], list[str]] = {}
+        by_partition: dict[tuple[BasePlatform, tuple[tuple[str, str | None], ...]], list[str]] = {}
         for file in files:
-            by_partition.setdefault(tuple(file.partition.items()), []).append(file.path)
+            by_partition.setdefault((file.platform, tuple(file.partition.items())), []).append(file.path)
         frames = [
             pl.scan_parquet(
                 paths,
@@ -189,10 +204,11 @@ class PolarsEngine(BaseEngine):
                 hive_partitioning=False,
                 glob=False,
                 include_file_paths=path_column,
+                storage_options=storage(platform),
             ).with_columns(
                 partition_literal(text, types[name]).alias(name) for name, text in partition if name in types
             )
-            for partition, paths in by_partition.items()
+            for (platform, partition), paths in by_partition.items()
         ]
         wanted = [*columns, *([path_column] if path_column else [])]
         if not frames:
@@ -282,6 +298,14 @@ class PolarsEngine(BaseEngine):
         ]
         content = pl.struct(values).hash(_SEED) if values else pl.lit(0, dtype=pl.UInt64)
         return nw.from_native(lazy.with_columns(content.alias(name)))
+
+    @without_panic
+    def with_digests(self, frame: Frame, digests: Mapping[str, Digest]) -> Frame:
+        """Return the frame with columns that hold hashes of its columns' canonical text."""
+        lazy: pl.LazyFrame = frame.to_native()
+        schema = lazy.collect_schema()
+        hashed = (digest_expression(digest, schema).alias(column) for column, digest in digests.items())
+        return nw.from_native(lazy.with_columns(hashed))
 
     @without_panic
     def with_neighbours(

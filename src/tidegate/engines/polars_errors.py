@@ -9,23 +9,35 @@ from __future__ import annotations
 import csv
 import functools
 import gzip
+import io
 import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import polars as pl
 import pyarrow as pa
 
 from tidegate.engines.base import ColumnCast, FileGroup, FileScan
-from tidegate.engines.polars_files import csv_options, read_group
+from tidegate.engines.polars_files import csv_options, read_group, storage
 from tidegate.engines.polars_types import cast_expression
-from tidegate.errors import DestinationError, EngineError, PlaceUnavailableError, SourceError, TidegateError
+from tidegate.errors import (
+    DestinationError,
+    EngineError,
+    PlaceUnavailableError,
+    PlatformError,
+    SourceError,
+    TidegateError,
+)
 from tidegate.expressions.data_type import describe_type
+from tidegate.platforms.store_failures import is_of_store, store_failure
 
 if TYPE_CHECKING:
     from tidegate.models import DataFlow
+    from tidegate.platforms import BasePlatform
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -63,6 +75,8 @@ def translate(error: BaseException) -> TidegateError:
     """Return a failure of Polars or of the file system as one of ours, without looking for its place."""
     if isinstance(error, TidegateError):
         return error
+    if is_of_store(error):
+        return store_failure(error)
     cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if isinstance(error, FileNotFoundError):
         return SourceError(f"a file is gone: {cause}", code="TG201", hint="it was there when the read was planned")
@@ -93,14 +107,17 @@ def locate(
         narrowed: Narrower types that values of some columns must fit after that.
     """
     cause = error.__cause__ if isinstance(error, EngineError) and error.__cause__ else error
-    if not isinstance(cause, _OF_VALUES) or _OF_THE_SYSTEM.search(str(cause)):
+    if not isinstance(cause, _OF_VALUES) or _OF_THE_SYSTEM.search(str(cause)) or is_of_store(cause):
         return translate(error)
-    casts = _suspects(_casts(types, flow, narrowed), str(cause), flow)
+    all_casts = _casts(types, flow, narrowed)
+    if shaped := [name for name in _NAMED_COLUMN.findall(str(cause)) if name in all_casts and _is_shaped(name, flow)]:
+        return _not_a_shaped(shaped[0], str(cause), all_casts[shaped[0]])
+    casts = _suspects(all_casts, str(cause), flow)
     for group in scan.groups:
         for path in group.paths:
             try:
                 found = _look(path, group, casts)
-            except (OSError, ValueError, EOFError, pl.exceptions.PolarsError):
+            except (OSError, ValueError, EOFError, pl.exceptions.PolarsError, PlatformError):
                 continue  # what cannot be read again tells nothing
             if found is not None:
                 return found
@@ -111,7 +128,23 @@ def _suspects(casts: Mapping[str, ColumnCast], cause: str, flow: DataFlow) -> Ma
     """Return the conversions that may have failed: of the column that Polars names, else of all not dropped."""
     named = {name: casts[name] for name in _NAMED_COLUMN.findall(cause) if name in casts}
     dropped = {column.lower() for column in flow.transform.drop_columns}
-    return named or {column: cast for column, cast in casts.items() if column.lower() not in dropped}
+    return named or {
+        column: cast
+        for column, cast in casts.items()
+        if column.lower() not in dropped and not _is_shaped(column, flow)
+    }
+
+
+def _is_shaped(column: str, flow: DataFlow) -> bool:
+    """Tell whether value rules change a column before it is converted: its file does not show what was converted."""
+    hinted = {hint.column_name.lower() for hint in flow.transform.schema_hints if hint.is_active}
+    return column.lower() in hinted & flow.transform.shaped_columns
+
+
+def _not_a_shaped(column: str, cause: str, cast: ColumnCast) -> SourceError:
+    msg = f"column {column!r}: after its value rules, a value is not {describe_type(cast.within or cast.type)}: {cause}"
+    hint = "add a rule for such values (transform.value_rules), or correct them at the source"
+    return SourceError(msg.splitlines()[0], {"column": column}, code="TG206", where=f"column {column}", hint=hint)
 
 
 def _casts(
@@ -139,9 +172,9 @@ def _look(path: str, group: FileGroup, casts: Mapping[str, ColumnCast]) -> Sourc
             return None  # only Polars reads it
         case "jsonl":
             bad_values = (_bad_value(path, lines, casts) for lines in _json_text(path, group))
-            return _bad_line(path) or next(filter(None, bad_values), None)
+            return _bad_line(path, group.platform) or next(filter(None, bad_values), None)
         case "parquet":
-            return _bad_footer(path) or _bad_value(path, _native(path, group), casts)
+            return _bad_footer(path, group.platform) or _bad_value(path, _native(path, group), casts)
         case _:
             return _bad_value(path, _native(path, group), casts)
 
@@ -182,13 +215,14 @@ def _not_a(path: str, row: int, column: str, value: object, dtype: pa.DataType) 
 def _all_text(path: str, group: FileGroup) -> pl.LazyFrame:
     schema = dict.fromkeys(group.columns, pl.String)
     options = csv_options(group.options)
-    return pl.scan_csv(path, schema=schema, glob=False, **options).with_row_index(_ROW, offset=1)
+    frame = pl.scan_csv(path, schema=schema, glob=False, storage_options=storage(group.platform), **options)
+    return frame.with_row_index(_ROW, offset=1)
 
 
 def _json_text(path: str, group: FileGroup) -> Iterator[pl.LazyFrame]:
     """Yield the records as text, some at a time: the file may be larger than memory."""
     schema = {_ROW: pl.Int64, **dict.fromkeys(group.columns, pl.String)}
-    with _opened(path) as lines:
+    with _opened(path, group.platform) as lines:
         numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
         while some := list(itertools.islice(numbered, _LINES_AT_ONCE)):
             records = ((number, json.loads(line)) for number, line in some)
@@ -199,10 +233,13 @@ def _json_text(path: str, group: FileGroup) -> Iterator[pl.LazyFrame]:
             yield pl.LazyFrame(rows, schema=schema)
 
 
-def _opened(path: str) -> IO[Any]:
+@contextmanager
+def _opened(
+    path: str, platform: BasePlatform, *, errors: str = "replace", newline: str | None = None
+) -> Iterator[IO[str]]:
     """Open text as it is or as gzip; bytes that are not UTF-8 come as U+FFFD."""
-    open_text = gzip.open if path.endswith(".gz") else open
-    return open_text(path, "rt", encoding="utf-8", errors="replace")
+    with platform.open(path) as file, gzip.GzipFile(fileobj=file) if path.endswith(".gz") else file as plain:
+        yield io.TextIOWrapper(plain, encoding="utf-8", errors=errors, newline=newline)
 
 
 def _text(value: Any) -> str | None:
@@ -210,7 +247,7 @@ def _text(value: Any) -> str | None:
 
 
 def _native(path: str, group: FileGroup) -> pl.LazyFrame:
-    one = FileGroup(format=group.format, paths=(path,), columns=group.columns, options=group.options)
+    one = replace(group, paths=(path,))
     return read_group(one, with_path=False).with_row_index(_ROW, offset=1)
 
 
@@ -221,8 +258,7 @@ def _ragged_row(path: str, group: FileGroup) -> SourceError | None:
         return None
     csv.field_size_limit(2**31 - 1)
     number = -1 if options["has_header"] else 0
-    opened = gzip.open if path.endswith(".gz") else open
-    with opened(path, "rt", encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with _opened(path, group.platform, errors="surrogateescape", newline="") as file:
         rows = csv.reader(
             _uncommented(itertools.islice(file, options["skip_rows"], None), options["comment_prefix"]),
             delimiter=options["separator"],
@@ -273,8 +309,8 @@ def _uncommented(lines: Iterator[str], prefix: str | None) -> Iterator[str]:
     return lines if prefix is None else (line for line in lines if not line.startswith(prefix))
 
 
-def _bad_line(path: str) -> SourceError | None:
-    with _opened(path) as lines:
+def _bad_line(path: str, platform: BasePlatform) -> SourceError | None:
+    with _opened(path, platform) as lines:
         for number, line in enumerate(lines, 1):
             try:
                 record = json.loads(line) if line.strip() else {}
@@ -291,11 +327,12 @@ def _unreadable(path: str, row: int, cause: str) -> SourceError:
     return SourceError(f"line {row} is {cause}", details, code="TG204", where=f"{path}, row {row}", hint=hint)
 
 
-def _bad_footer(path: str) -> SourceError | None:
+def _bad_footer(path: str, platform: BasePlatform) -> SourceError | None:
     from pyarrow import parquet
 
     try:
-        parquet.read_metadata(path)
+        with platform.open(path) as file:
+            parquet.read_metadata(file)
     except (pa.ArrowInvalid, OSError) as error:
         cause = re.sub(r"\s+", " ", str(error))[:120]
         hint = "is it complete? write files elsewhere and move them into place once they are"

@@ -6,19 +6,24 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import polars as pl
 
 from tidegate.engines.base import FileGroup, FileTarget, Written, WrittenFile, partition_text
 from tidegate.engines.hive_paths import partition_folder
+from tidegate.engines.polars_avro import read_avro
+from tidegate.engines.polars_excel import read_excel
 from tidegate.engines.polars_field_ids import with_field_ids
 from tidegate.engines.polars_types import polars_type
+from tidegate.errors import TidegateError
 
 if TYPE_CHECKING:
     from polars._typing import ParquetCompression
+
+    from tidegate.platforms import BasePlatform
 
 PATH = "__tidegate_path"
 """Name of the column that holds a row's file while files are read."""
@@ -30,6 +35,11 @@ _ZSTD_LEVEL = 1
 def read_group(group: FileGroup, *, with_path: bool) -> pl.LazyFrame:
     """Return the rows of files with equal columns, in the group's types; with their path in `PATH` if asked for."""
     return _READERS[group.format](group, PATH if with_path else None)
+
+
+def storage(platform: BasePlatform) -> dict[str, str] | None:
+    """Return what Polars needs to reach files; None for those of this machine."""
+    return dict(platform.storage_options) or None
 
 
 def csv_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,7 +59,12 @@ def csv_options(options: Mapping[str, Any]) -> dict[str, Any]:
 def _read_csv(group: FileGroup, path_column: str | None) -> pl.LazyFrame:
     schema = {column: polars_type(dtype) for column, dtype in group.columns.items()}
     return pl.scan_csv(
-        list(group.paths), schema=schema, glob=False, include_file_paths=path_column, **csv_options(group.options)
+        list(group.paths),
+        schema=schema,
+        glob=False,
+        include_file_paths=path_column,
+        storage_options=storage(group.platform),
+        **csv_options(group.options),
     )
 
 
@@ -57,21 +72,29 @@ def _read_jsonl(group: FileGroup, path_column: str | None) -> pl.LazyFrame:
     schema = {column: polars_type(dtype) for column, dtype in group.columns.items()}
     long = {column: dtype for column, dtype in schema.items() if dtype.is_decimal()}  # numbers beyond 64 bits
     read = {**schema, **dict.fromkeys(long, pl.Int128())}
-    return pl.scan_ndjson(list(group.paths), schema=read, include_file_paths=path_column).cast(long)  # type: ignore[arg-type]  # cast takes any mapping
+    frame = pl.scan_ndjson(
+        list(group.paths), schema=read, include_file_paths=path_column, storage_options=storage(group.platform)
+    )
+    return frame.cast(long)  # type: ignore[arg-type]  # cast takes any mapping
 
 
 def _read_json(group: FileGroup, path_column: str | None) -> pl.LazyFrame:
     schema = {column: polars_type(dtype) for column, dtype in group.columns.items()}
     frames = []
     for path in group.paths:
-        frame = pl.read_json(path, schema_overrides=schema).select(list(schema)).lazy()
+        with group.platform.open(path) as file:
+            frame = pl.read_json(file, schema_overrides=schema).select(list(schema)).lazy()
         frames.append(frame if path_column is None else frame.with_columns(pl.lit(path).alias(path_column)))
     return pl.concat(frames)
 
 
 def _read_parquet(group: FileGroup, path_column: str | None) -> pl.LazyFrame:
     return pl.scan_parquet(
-        list(group.paths), glob=False, hive_partitioning=False, include_file_paths=path_column
+        list(group.paths),
+        glob=False,
+        hive_partitioning=False,
+        include_file_paths=path_column,
+        storage_options=storage(group.platform),
     ).select([*group.columns, *([path_column] if path_column else [])])
 
 
@@ -80,6 +103,8 @@ _READERS: dict[str, Callable[[FileGroup, str | None], pl.LazyFrame]] = {
     "jsonl": _read_jsonl,
     "json": _read_json,
     "parquet": _read_parquet,
+    "avro": read_avro,
+    "excel": read_excel,
 }
 
 
@@ -101,13 +126,14 @@ def _written(frame: pl.LazyFrame, target: FileTarget, files: _NewFiles) -> Writt
             compression=cast("ParquetCompression", target.compression or "zstd"),
             compression_level=None if target.compression else _ZSTD_LEVEL,
             mkdir=True,
+            storage_options=storage(target.platform),
             arrow_schema=arrow_schema,
             sinked_paths_callback=files.parquet_written,
         )
         return files.written()
     counted = frame.map_batches(files.count, streamable=True, validate_output_schema=False)
     sink = counted.sink_csv if target.format == "csv" else counted.sink_ndjson
-    sink(files.where(), mkdir=True)
+    sink(files.where(), mkdir=True, storage_options=storage(target.platform))
     return files.written()
 
 
@@ -150,26 +176,37 @@ class _NewFiles:
 
     def written(self) -> Written:
         """Return the account; files without rows are removed."""
-        files = []
+        files, platform = [], self._target.platform
         for relative, partition in sorted(self._partitions.items()):
             path = f"{self._target.folder}/{relative}"
-            rows, size = self._known.get(path) or (None, Path(path).stat().st_size)
+            rows, size = self._known.get(path) or (None, self._size(path))
             if rows == 0 or self._rows == 0:
-                Path(path).unlink()
+                self._removed(path)
             else:
-                files.append(WrittenFile(path=path, size=size, rows=rows, partition=partition))
+                files.append(WrittenFile(path=path, size=size, rows=rows, partition=partition, platform=platform))
         return Written(rows=self._rows, files=tuple(files))
 
     def remove(self) -> None:
         """Remove what a failed frame wrote. The sink's threads may outlive the failure for a moment: look again."""
         with self._lock:
             self._failed = True
-            missing = {Path(self._target.folder, relative) for relative in self._partitions}
+            missing = {f"{self._target.folder}/{relative}" for relative in self._partitions}
         for seconds in (0, 0.002, 0.01, 0.05, 0.2):
             time.sleep(seconds)
-            missing -= {path for path in missing if _unlinked(path)}
+            missing -= {path for path in missing if self._removed(path)}
             if not missing:
                 return
+
+    def _removed(self, path: str) -> bool:
+        with suppress(TidegateError):  # no commit refers to it
+            if self._target.platform.file(path) is None:
+                return False
+            self._target.platform.remove(path)
+        return True
+
+    def _size(self, path: str) -> int:
+        file = self._target.platform.file(path)
+        return file.size if file else 0
 
     def _path(self, about: Any) -> str:
         values = about.partition_keys.row(0, named=True) if self._target.partition_by else {}
@@ -184,14 +221,6 @@ class _NewFiles:
             relative = str(partition_folder(partition) / name)
             self._partitions[relative] = partition
         return relative
-
-
-def _unlinked(path: Path) -> bool:
-    try:
-        path.unlink()
-    except FileNotFoundError:
-        return False
-    return True
 
 
 def partition_literal(text: str | None, dtype: pl.DataType) -> pl.Expr:

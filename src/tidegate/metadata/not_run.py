@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidegate.metadata.node import Node
-from tidegate.models import Connection, DataFlow, Source, Transform
+from tidegate.models import Connection, DataFlow, Source
 from tidegate.models.connection import LookBackFields
 from tidegate.models.options import READ_OPTIONS, WRITE_OPTIONS
 from tidegate.models.source import SourceSettings
@@ -22,15 +22,17 @@ SOURCE_FORMATS = tuple(READ_OPTIONS)
 DESTINATION_FORMATS = tuple(WRITE_OPTIONS)
 ENGINES = ("polars",)
 
-_LOOK_BACK = frozenset(LookBackFields.model_fields)
 _SECTIONS = frozenset({"triggers", "quality"})
 _CONNECTION = frozenset({"catalog"})
 _ICEBERG_SETTINGS = frozenset({"catalog_type", "catalog_properties"})
-_CONNECTION_SETTINGS = _LOOK_BACK | {"date_folder_partitions"}
+_OF_FILES = frozenset({"date_folder_partitions"})
 _DATAFLOW = frozenset({"configure", "quality"})
-_SOURCE = frozenset({"query", "python_function"})
-_SOURCE_SETTINGS = frozenset(SourceSettings.model_fields) - {"read_options"}
-_TRANSFORM = frozenset({"value_rules", "hash_columns", "masking_rules"})
+_SOURCE_FIELDS = ("query", "python_function")
+_SOURCE_FIELDS_OF = {
+    **dict.fromkeys(("database", "file", "lakehouse"), {"query"}),
+    "function": {"python_function"},
+}
+_OF_APIS = frozenset(SourceSettings.model_fields) - {"read_options", *LookBackFields.model_fields}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +59,23 @@ def connection_not_run(connection: Connection) -> Iterator[NotRun]:
     """Yield the fields of a connection that are not run."""
     iceberg = connection.format == "iceberg"
     yield from _given(connection, frozenset() if iceberg else _CONNECTION, ())
-    settings = _CONNECTION_SETTINGS if iceberg else _CONNECTION_SETTINGS | _ICEBERG_SETTINGS
+    settings = frozenset() if iceberg else _ICEBERG_SETTINGS
+    settings |= frozenset() if connection.connection_type == "file" else _OF_FILES
     yield from _given(connection.settings, settings, ("configure",))
 
 
 def source_not_run(source: Source, connection: Connection | None) -> Iterator[NotRun]:
     """Yield what is not run of a source: its fields, and the format of its connection."""
-    yield from _given(source, _SOURCE, ("source",))
-    yield from _given(source.settings, _SOURCE_SETTINGS, ("source", "configure"))
+    kind = connection.connection_type if connection is not None else None
+    yield from _given(source, frozenset(_SOURCE_FIELDS) - _SOURCE_FIELDS_OF.get(kind or "", set()), ("source",))
+    of_api = connection is not None and connection.connection_type == "api"
+    yield from _given(source.settings, frozenset() if of_api else _OF_APIS, ("source", "configure"))
     yield from _format(connection, "source", SOURCE_FORMATS)
 
 
 def destination_not_run(connection: Connection | None) -> Iterator[NotRun]:
     """Yield what is not run of a destination: the format of its connection."""
     yield from _format(connection, "destination", DESTINATION_FORMATS)
-
-
-def transform_not_run(transform: Transform) -> Iterator[NotRun]:
-    """Yield the fields of a transform that are not run."""
-    yield from _given(transform, _TRANSFORM, ("transform",))
 
 
 def dataflow_not_run(dataflow: DataFlow) -> Iterator[NotRun]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PrivateAttr, field_serializer, model_validator
+from pydantic import Field, PrivateAttr, field_serializer, field_validator, model_validator
 
 from tidegate.masking import MASK, mask, mask_within
 from tidegate.models.base import (
@@ -20,6 +20,7 @@ from tidegate.models.base import (
     derived_id,
     object_from_text,
 )
+from tidegate.models.date_folders import DateFolders
 
 FILE_FORMATS = ("parquet", "csv", "json", "jsonl", "avro", "excel")
 LAKEHOUSE_FORMATS = ("delta", "iceberg")
@@ -44,6 +45,8 @@ CREDENTIAL_FIELDS = frozenset(
         "client_secret",
         "aws_secret_access_key",
         "aws_session_token",
+        "account_key",
+        "sas_token",
     }
 )
 
@@ -56,17 +59,22 @@ _CREDENTIAL_PROPERTIES = (
     ".password",
     ".sas-token",
     ".account-key",
+    "_token",
+    "access_key",
+    "account_key",
+    "sas_key",
+    "service_account_key",
 )
-"""Ends of the names of `catalog_properties` that hold credentials; they are masked as those fields are."""
+"""Ends of names in `catalog_properties` and `storage_options` that hold credentials; masked as those fields are."""
 
 
 class LookBack(Declaration):
     """How far back a read starts, besides the position: a fixed span, or a closing day."""
 
-    days: int = 0
-    hours: int = 0
-    months: int = 0
-    years: int = 0
+    days: int = Field(default=0, ge=0)
+    hours: int = Field(default=0, ge=0)
+    months: int = Field(default=0, ge=0)
+    years: int = Field(default=0, ge=0)
     closing_day: int | None = Field(default=None, ge=1, le=31)
     """Up to this day of the month: first of the previous month; later: first of this month."""
 
@@ -74,10 +82,10 @@ class LookBack(Declaration):
 class LookBackFields(Declaration):
     """The look-back keys shared by connections and sources."""
 
-    backward_days: int = 0
-    backward_hours: int = 0
-    backward_months: int = 0
-    backward_years: int = 0
+    backward_days: int = Field(default=0, ge=0)
+    backward_hours: int = Field(default=0, ge=0)
+    backward_months: int = Field(default=0, ge=0)
+    backward_years: int = Field(default=0, ge=0)
     backward_closing_day: int | None = Field(default=None, ge=1, le=31)
     backward: LookBack | None = None
 
@@ -127,7 +135,7 @@ class ConnectionSettings(LookBackFields):
     """The SQL dialect in which schema hints name types, for instance `spark` or `postgres`."""
     use_hive_partitioning: bool = False
     date_folder_partitions: str | None = None
-    """Pattern of dated folders, for instance `{year}/{month}/{day}`."""
+    """Pattern of dated folders, for instance `{year}/{month}/{day}`: older ones are not looked into."""
     base_url: str | None = None
     auth_token: str | None = Field(default=None, repr=False)
     api_key_header: str = "X-API-Key"
@@ -144,10 +152,26 @@ class ConnectionSettings(LookBackFields):
     aws_access_key_id: str | None = None
     aws_secret_access_key: str | None = Field(default=None, repr=False)
     aws_session_token: str | None = Field(default=None, repr=False)
+    account_name: str | None = None
+    """Azure storage account of an `az://` path; an `abfss://` path names it itself."""
+    account_key: str | None = Field(default=None, repr=False)
+    sas_token: str | None = Field(default=None, repr=False)
+    """Shared access signature of an Azure storage account."""
+    storage_options: Options = Field(default_factory=dict, repr=False)
+    """Further options of an object store, such as `endpoint_url`, named as in Rust's `object_store`."""
     default_headers: Options = Field(default_factory=dict, repr=False)
     timeout: float = Field(default=30, gt=0)
     """Seconds a request may take."""
     watermark_to_param_timezone: str = "UTC"
+
+    @field_validator("date_folder_partitions")
+    @classmethod
+    def _has_dates(cls, pattern: str | None) -> str | None:
+        try:
+            DateFolders.parse(pattern or "{year}")
+        except ValueError as error:
+            raise broken_rule("TG102", f"{pattern!r} has no dated folders: {error}") from None
+        return pattern
 
 
 class Connection(Declaration):

@@ -5,8 +5,10 @@ The one table that `check` refuses by and that readers and writers read by.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from types import MappingProxyType
 from typing import Any
 
@@ -107,6 +109,40 @@ def _null_texts(value: Any) -> Any:
     return value
 
 
+def _sheet(value: Any) -> str | int:
+    return _text(value) if isinstance(value, str) else _count_above_zero(value)
+
+
+def _columns_of_sheet(value: Any) -> str | list[str]:
+    if isinstance(value, str) and _LETTERS.fullmatch(value):
+        return _ONE_COLUMN.sub(r"\1", value.upper())
+    if not isinstance(value, list) or not value or not all(isinstance(name, str) and name for name in value):
+        raise ValueError
+    return value
+
+
+def _moment(value: Any) -> datetime:
+    """Return a moment from ISO 8601 (in UTC where it has no zone) or milliseconds since 1970, as Iceberg writes it."""
+    if isinstance(value, int | str) and str(value).isdecimal():
+        try:
+            return datetime.fromtimestamp(int(value) / 1000, UTC)
+        except (OverflowError, OSError):
+            raise ValueError from None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time.min)
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(_text(value))
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _error_cells(value: Any) -> str:
+    if value not in {"fail", "null"}:
+        raise ValueError
+    return str(value)
+
+
+_ONE_COLUMN = re.compile(r"\b([A-Z]+):\1\b")
+_LETTERS = re.compile(r"[A-Z]{0,3}:?[A-Z]{0,3}(,[A-Z]{0,3}:?[A-Z]{0,3})*", re.IGNORECASE)
+
 _INFER_SCHEMA_LENGTH = Option(
     name="infer_schema_length", wanted="a number of rows, or null for all of them", read=_count_or_all
 )
@@ -131,6 +167,44 @@ _CSV = (
     _INCLUDE_FILE_INFO,
 )
 _JSON = (_INFER_SCHEMA_LENGTH, _INCLUDE_FILE_INFO)
+_EXCEL = (
+    Option(
+        name="sheet",
+        wanted="the name of a sheet, or its number, from 1",
+        read=_sheet,
+        spellings=("sheet_name", "sheet_id"),
+    ),
+    Option(name="has_header", wanted="true or false", read=_flag, spellings=("header",)),
+    Option(name="skip_rows", wanted="a number of rows", read=_count),
+    Option(name="columns", wanted="letters such as A:D, or a list of names", read=_columns_of_sheet),
+    Option(name="error_cells", wanted="fail or null", read=_error_cells),
+    _INCLUDE_FILE_INFO,
+)
+_SQL = (
+    Option(name="fetch_size", wanted="a number of rows above 0", read=_count_above_zero, spellings=("fetchsize",)),
+    Option(name="partition_column", wanted="the name of a column", read=_text, spellings=("partitionColumn",)),
+    Option(name="partition_count", wanted="a number above 0", read=_count_above_zero, spellings=("numPartitions",)),
+)
+_TIMESTAMP = Option(
+    name="timestamp",
+    wanted="a time such as 2026-01-31T12:00:00Z",
+    read=_moment,
+    spellings=("timestampAsOf", "timestamp_as_of", "as-of-timestamp", "as_of_timestamp"),
+)
+_DELTA = (
+    Option(name="version", wanted="a version number", read=_count, spellings=("versionAsOf", "version_as_of")),
+    _TIMESTAMP,
+    Option(
+        name="change_feed", wanted="true or false", read=_flag, spellings=("readChangeFeed", "readChangeData")
+    ),
+    Option(name="starting_version", wanted="a version number", read=_count, spellings=("startingVersion",)),
+)
+_ICEBERG = (
+    Option(name="snapshot_id", wanted="the id of a snapshot", read=_count, spellings=("snapshot-id", "snapshotId")),
+    _TIMESTAMP,
+    Option(name="branch", wanted="the name of a branch", read=_text),
+    Option(name="tag", wanted="the name of a tag", read=_text),
+)
 PARTITION_OVERWRITE_MODE = Option(
     name="partition_overwrite_mode",
     wanted="static (replace all rows) or dynamic (replace the partitions that the rows are in)",
@@ -155,12 +229,19 @@ READ_OPTIONS: Mapping[str, Mapping[str, Option]] = MappingProxyType(
         "json": _by_spelling(_JSON),
         "jsonl": _by_spelling(_JSON),
         "parquet": _by_spelling((_INCLUDE_FILE_INFO,)),
+        "avro": _by_spelling((_INCLUDE_FILE_INFO,)),
+        "excel": _by_spelling(_EXCEL),
+        "sql": _by_spelling(_SQL),
+        "api": {},
+        "delta": _by_spelling(_DELTA),
+        "iceberg": _by_spelling(_ICEBERG),
+        "function": {},
     }
 )
 """Format to spelling to option. A format that is not here is not read by this version."""
 
 WRITE_OPTIONS: Mapping[str, Mapping[str, Option]] = MappingProxyType(
-    dict.fromkeys(("delta", "iceberg", "parquet", "csv", "jsonl"), _by_spelling(_WRITE))
+    {**dict.fromkeys(("delta", "iceberg", "parquet", "csv", "jsonl"), _by_spelling(_WRITE)), "sql": {}}
 )
 """Format to spelling to option. A format that is not here is not written by this version."""
 

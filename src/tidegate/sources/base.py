@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -76,6 +76,8 @@ class BaseSource(ABC):
     def __init__(self, flow: DataFlow, platform: BasePlatform) -> None:
         self.flow = flow
         self.platform = platform
+        self.check: Callable[[], None] = lambda: None
+        """Asked now and then while a read takes long: it raises when the read is no longer wanted."""
 
     @property
     @abstractmethod
@@ -127,3 +129,8 @@ source_registry: PluginRegistry[BaseSource] = PluginRegistry("tidegate.sources",
 for _format in ("csv", "json", "jsonl", "parquet", "avro", "excel"):
     source_registry.register_lazy(_format, "tidegate.sources.files:FileSource")
 source_registry.register_lazy("sql", "tidegate.sources.database:DatabaseSource")
+source_registry.register_lazy("api", "tidegate.sources.api:ApiSource")
+source_registry.register_lazy("delta", "tidegate.sources.delta:DeltaSource")
+source_registry.register_lazy("iceberg", "tidegate.sources.iceberg:IcebergSource [iceberg]")
+source_registry.register_lazy("function", "tidegate.sources.function:FunctionSource")
+source_registry.register_lazy("query", "tidegate.sources.query:QuerySource [duckdb]")

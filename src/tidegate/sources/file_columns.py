@@ -13,8 +13,12 @@ from tidegate.expressions.data_type import describe_type
 
 if TYPE_CHECKING:
     from tidegate.models.destination import SchemaPolicy
+    from tidegate.platforms import BasePlatform
 
 Columns = dict[str, pa.DataType]
+
+TYPED_FORMATS = ("parquet", "avro")
+"""Formats whose files tell their types themselves."""
 
 _MOST_DIGITS = 38
 """Of a decimal, in every engine and table format."""
@@ -93,20 +97,24 @@ def resolve_types(
 
 
 def group_files(
-    inspected: Mapping[str, Columns], types: Columns, file_format: FileFormat, options: Mapping[str, Any]
+    inspected: Mapping[str, Columns],
+    types: Columns,
+    file_format: FileFormat,
+    options: Mapping[str, Any],
+    platform: BasePlatform,
 ) -> tuple[FileGroup, ...]:
     """Return the files in groups of equal columns, with the types in which the reader should take them."""
     groups: dict[tuple[Any, ...], list[str]] = {}
     read_as: dict[tuple[Any, ...], Columns] = {}
     for path, columns in inspected.items():
-        taken = columns if file_format == "parquet" else {
+        taken = columns if file_format in TYPED_FORMATS else {
             column: _read_as(found, types[column], file_format) for column, found in columns.items()
         }  # fmt: skip
         key = tuple(taken.items())
         groups.setdefault(key, []).append(path)
         read_as[key] = taken
     return tuple(
-        FileGroup(format=file_format, paths=tuple(paths), columns=read_as[key], options=options)
+        FileGroup(format=file_format, paths=tuple(paths), columns=read_as[key], options=options, platform=platform)
         for key, paths in groups.items()
     )
 

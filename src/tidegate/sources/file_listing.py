@@ -13,6 +13,7 @@ from tidegate.engines.hive_paths import partition_values
 from tidegate.errors import SourceError
 from tidegate.platforms import BasePlatform, FileInfo
 from tidegate.platforms.base import glob_root
+from tidegate.platforms.local import LOCAL
 from tidegate.sources.window_bounds import lies_outside
 from tidegate.state import Position
 from tidegate.state.position import fingerprint
@@ -20,12 +21,15 @@ from tidegate.state.watermark import Value
 
 if TYPE_CHECKING:
     from tidegate.sources.base import ColumnWindow
+    from tidegate.sources.date_folders import DatedListing
 
 SUFFIXES: Mapping[str, tuple[str, ...]] = {
     "csv": (".csv", ".tsv", ".csv.gz", ".csv.zst"),
     "json": (".json",),
     "jsonl": (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".jsonl.zst"),
     "parquet": (".parquet", ".pq"),
+    "avro": (".avro",),
+    "excel": (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"),
 }
 
 _FARTHEST_ZONE = timedelta(days=1)
@@ -63,13 +67,21 @@ def source_root(platform: BasePlatform, path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def list_files(platform: BasePlatform, path: str, file_format: str) -> list[FileInfo]:
+def list_files(
+    platform: BasePlatform, path: str, file_format: str, dated: DatedListing | None = None
+) -> list[FileInfo]:
     """Return the files that `path` names: a file, a folder, a glob, or a name without its suffix.
+
+    Args:
+        platform: Where the files are.
+        path: What names them.
+        file_format: Their format.
+        dated: Lists a folder, when not all that is below it is looked into.
 
     Raises:
         SourceError: there is nothing of that name (TG201), or a file is empty (TG202).
     """
-    files = _named(platform, path, file_format)
+    files = _named(platform, path, file_format, dated)
     for file in files:
         if file.size == 0:
             hint = "remove it, or wait until it is written; a file without rows still has its header or footer"
@@ -77,11 +89,12 @@ def list_files(platform: BasePlatform, path: str, file_format: str) -> list[File
     return files
 
 
-def _named(platform: BasePlatform, path: str, file_format: str) -> list[FileInfo]:
+def _named(platform: BasePlatform, path: str, file_format: str, dated: DatedListing | None) -> list[FileInfo]:
     if file := platform.file(path):
         return [file]
     if platform.is_folder(path):
-        return [file for file in platform.files_below(path) if file.path.lower().endswith(SUFFIXES[file_format])]
+        below = dated.files(path) if dated else platform.files_below(path)
+        return [file for file in below if _is_of(file.path, file_format)]
     if glob.has_magic(path):
         return platform.files_matching(path)
     for suffix in SUFFIXES[file_format]:
@@ -94,13 +107,19 @@ def _named(platform: BasePlatform, path: str, file_format: str) -> list[FileInfo
     raise SourceError(f"no such file or folder: {path}{there}", {"file": path}, code="TG201", hint=hint)
 
 
+def _is_of(path: str, file_format: str) -> bool:
+    is_lock = file_format == "excel" and path.rpartition("/")[2].startswith("~$")  # of a workbook that is open
+    return path.lower().endswith(SUFFIXES[file_format]) and not is_lock
+
+
 def _few(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (" ..." if len(names) > most else "")
 
 
 def seen_as(file: FileInfo, root: str) -> tuple[int, int]:
     """Return the fingerprints under which a position remembers a file: its path below `root`, and its stamp."""
-    return fingerprint(_below(file.path, root)), fingerprint(file.size, file.modified_ns)
+    stamp = (file.size, file.modified_ns, *([file.version] if file.version else []))
+    return fingerprint(_below(file.path, root)), fingerprint(*stamp)
 
 
 def _below(path: str, root: str) -> str:
@@ -120,6 +139,7 @@ def select_files(
     file_format: str,
     *,
     has_partitions: bool = False,
+    platform: BasePlatform = LOCAL,
 ) -> Selection:
     """Sort files into those that may hold something new and those that show they hold nothing.
 
@@ -130,6 +150,7 @@ def select_files(
         root: The source's folder.
         file_format: The files' format.
         has_partitions: Whether folders below the root are hive partitions.
+        platform: Where the files are.
     """
     read, changed, by_name, by_statistics, unchanged = [], [], [], [], 0
     stamps = set(position.seen_files.values())
@@ -143,7 +164,7 @@ def select_files(
             unchanged += 1
         elif starts and has_partitions and _partition_is_older(partition_values(file.path.removeprefix(root)), starts):
             by_name.append(file)
-        elif starts and file_format == "parquet" and _statistics_are_older(file.path, starts):
+        elif starts and file_format == "parquet" and _statistics_are_older(file.path, starts, platform):
             by_statistics.append(file)
         else:
             read.append(file)
@@ -160,7 +181,13 @@ def select_files(
 
 
 def select_in_window(
-    files: Sequence[FileInfo], window: ColumnWindow, root: str, file_format: str, *, has_partitions: bool = False
+    files: Sequence[FileInfo],
+    window: ColumnWindow,
+    root: str,
+    file_format: str,
+    *,
+    has_partitions: bool = False,
+    platform: BasePlatform = LOCAL,
 ) -> Selection:
     """Sort files into those that may hold rows of a window and those that show they hold none.
 
@@ -170,6 +197,7 @@ def select_in_window(
         root: The source's folder.
         file_format: The files' format.
         has_partitions: Whether folders below the root are hive partitions.
+        platform: Where the files are.
     """
     read: list[FileInfo] = []
     by_name: list[FileInfo] = []
@@ -180,7 +208,7 @@ def select_in_window(
             value = _like(partition[window.column], _sample(window))
             is_outside = value is not None and lies_outside(window, value, value)
             (by_name if is_outside else read).append(file)
-        elif file_format == "parquet" and _statistics_lie_outside(file, window):
+        elif file_format == "parquet" and _statistics_lie_outside(file, window, platform):
             by_statistics.append(file)
         else:
             read.append(file)
@@ -192,15 +220,15 @@ def _sample(window: ColumnWindow) -> Value:
     return lower.replace(tzinfo=None) if isinstance(lower, datetime) else lower
 
 
-def _statistics_lie_outside(file: FileInfo, window: ColumnWindow) -> bool:
-    ranges = _file_ranges(file, window.column)
+def _statistics_lie_outside(file: FileInfo, window: ColumnWindow, platform: BasePlatform) -> bool:
+    ranges = _file_ranges(file, window.column, platform)
     return bool(ranges) and all(lies_outside(window, least, greatest) for least, greatest in ranges)
 
 
 @lru_cache(maxsize=65_536)
-def _file_ranges(file: FileInfo, column: str) -> tuple[tuple[Any, Any], ...]:
+def _file_ranges(file: FileInfo, column: str, platform: BasePlatform) -> tuple[tuple[Any, Any], ...]:
     """Return least and greatest value of a column in each row group; a replay asks for each of its windows."""
-    return tuple((least, greatest) for least, greatest, _ in _column_ranges(file.path, column))
+    return tuple((least, greatest) for least, greatest, _ in _column_ranges(file.path, column, platform))
 
 
 def _partition_is_older(values: Mapping[str, str | None], starts: Mapping[str, Value]) -> bool:
@@ -234,7 +262,7 @@ def _older(value: Any, start: Value) -> bool:
         return False
 
 
-def _statistics_are_older(path: str, starts: Mapping[str, Value]) -> bool:
+def _statistics_are_older(path: str, starts: Mapping[str, Value], platform: BasePlatform) -> bool:
     """Tell whether the footer proves that every watermark column is set and before the start, in all row groups."""
     return all(
         bool(ranges)
@@ -243,16 +271,17 @@ def _statistics_are_older(path: str, starts: Mapping[str, Value]) -> bool:
             nulls == 0 and not isinstance(top, float) and _older(_zoned(top, start), start) for _, top, nulls in ranges
         )
         for column, start in starts.items()
-        for ranges in [list(_column_ranges(path, column))]
+        for ranges in [list(_column_ranges(path, column, platform))]
     )
 
 
-def _column_ranges(path: str, column: str) -> Iterator[tuple[Any, Any, int | None]]:
+def _column_ranges(path: str, column: str, platform: BasePlatform) -> Iterator[tuple[Any, Any, int | None]]:
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
-        footer = parquet.read_metadata(path)
+        with platform.open(path) as file:
+            footer = parquet.read_metadata(file)
     except (pa.ArrowInvalid, OSError):
         return  # the read itself will say what is wrong
     names = [footer.schema.column(index).path for index in range(footer.num_columns)]

@@ -1,4 +1,4 @@
-"""Files as a source: a file, a folder or a glob of csv, json, jsonl or parquet."""
+"""Files as a source: a file, a folder or a glob of csv, json, jsonl, parquet, avro or excel."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from tidegate.errors import ConfigurationError, SourceError
 from tidegate.expressions.data_type import describe_type, parse_data_type
 from tidegate.models.options import READ_OPTIONS, checked_options
 from tidegate.sources.base import BaseSource, OpenRead, ReadPlan
-from tidegate.sources.file_columns import Columns, check_columns, group_files, resolve_types
+from tidegate.sources.date_folders import dated_listing, newest_folder
+from tidegate.sources.file_columns import TYPED_FORMATS, Columns, check_columns, group_files, resolve_types
 from tidegate.sources.file_listing import (
     Selection,
     is_unchanged,
@@ -34,6 +35,8 @@ from tidegate.sources.file_listing import (
     select_in_window,
     source_root,
 )
+from tidegate.sources.file_plan import FileReadPlan, late_notes, refuse_doubling, text_notes
+from tidegate.sources.look_back import look_back_of, unmoved_notes
 from tidegate.sources.partitions import known_partition_value, partition_type
 from tidegate.sources.watermark_columns import check_watermark, row_watermark
 from tidegate.state import Position
@@ -41,40 +44,10 @@ from tidegate.state import Position
 if TYPE_CHECKING:
     from tidegate.engines.base import BaseEngine
     from tidegate.engines.meter import Reading
-    from tidegate.platforms import FileInfo
     from tidegate.sources.base import ColumnWindow, ReadScope
     from tidegate.state.watermark import Value
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileReadPlan(ReadPlan):
-    """A read of files, fixed before it starts: files that come later are read the next time."""
-
-    root: str
-    """The folder below which files are known by their paths, and folders may be partitions."""
-    format: FileFormat
-    selection: Selection
-    replaces_seen: tuple[FileInfo, ...] = ()
-    """All files there are, when the position after the read knows only these: what was read before was read again."""
-    inspects_all: bool = False
-    """Whether types are inferred from all of each file, which then is read twice."""
-
-    def describe(self) -> dict[str, Any]:
-        """Return what the plan prints, as label → value."""
-        chosen = self.selection
-        return {
-            **ReadPlan.describe(self),
-            "read": f"{self.place} (inspects all of each file)" if self.inspects_all else self.place,
-            "format": self.format,
-            "files": len(chosen.read),
-            "bytes": sum(file.size for file in chosen.read),
-            "files skipped": chosen.skipped,
-            "unchanged": chosen.unchanged,
-            "older by name": len(chosen.older_by_name),
-            "older by statistics": len(chosen.older_by_statistics),
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,13 +75,16 @@ class FileSource(BaseSource):
         file_format = cast("FileFormat", self.flow.source.connection.format)  # type: ignore[union-attr]
         root = source_root(self.platform, path)
         has_partitions = self.flow.source.connection.settings.use_hive_partitioning  # type: ignore[union-attr]
-        files = list_files(self.platform, path, file_format)
+        dated = dated_listing(self.flow.source, position, self.platform) if scope == "new" and window is None else None
+        files = list_files(self.platform, path, file_format, dated)
         cursor = self._cursor(position, position.columns)
         starts: dict[str, Value] = {}
         everything = scope == "all" or window is not None
         again = scope == "window" and window is None and not is_unchanged(files, position, root)
         if window:
-            selection = select_in_window(files, window, root, file_format, has_partitions=has_partitions)
+            selection = select_in_window(
+                files, window, root, file_format, has_partitions=has_partitions, platform=self.platform
+            )
             if scope == "window" and not selection.read:  # no row is left in the window: any file says so
                 selection = Selection(read=tuple(files[-1:]))
         elif everything:
@@ -117,10 +93,13 @@ class FileSource(BaseSource):
             starts = {column: start for column in cursor.columns if (start := cursor.start(column)) is not None}
             all_starts = starts if len(starts) == len(cursor.columns) else {}
             known = replace(position, seen_files={}) if again else position
-            selection = select_files(files, known, all_starts, root, file_format, has_partitions=has_partitions)
+            selection = select_files(
+                files, known, all_starts, root, file_format, has_partitions=has_partitions, platform=self.platform
+            )
             if again and not selection.read:  # no row is left in the window: any file says so
                 selection = Selection(read=tuple(files[-1:]))
-            self._refuse_doubling(selection, cursor, position)
+            if self.flow.destination.strategy == "append":
+                refuse_doubling(selection, cursor, position)
         if not files and (everything or not position):
             hint = "put a file there, or correct the path; hidden files (`_`, `.`) are not read"
             raise SourceError(f"no {file_format} files at {path}", {"file": path}, code="TG201", hint=hint)
@@ -129,11 +108,17 @@ class FileSource(BaseSource):
             position=Position() if everything else position,
             starts=starts,
             nothing_new=None if selection.read else "nothing in the window" if window else "nothing new",
-            notes=(*self._late_notes(selection), *_text_notes(cursor.columns, position, file_format)),
+            notes=(
+                *late_notes(selection, appends=self.flow.destination.appends),
+                *(dated.notes() if dated else ()),
+                *text_notes(cursor.columns, position, file_format),
+                *unmoved_notes(cursor),
+            ),
             root=root,
             format=file_format,
             selection=selection,
             replaces_seen=tuple(files) if again else (),
+            older_folders=dated.older if dated else None,
             inspects_all=bool(selection.read) and self._inspects_all(file_format),
         )
 
@@ -143,9 +128,11 @@ class FileSource(BaseSource):
         options = self._options(plan.format)
         hinted = (hint.column_name for hint in self.flow.transform.schema_hints if hint.is_active)
         settled = {column.lower() for column in (*plan.position.columns, *hinted)}
-        inspected = {
-            file.path: engine.inspect(file.path, plan.format, options, settled) for file in plan.selection.read
-        }
+        paths = [file.path for file in plan.selection.read]
+        columns_of = self.platform.map(
+            lambda path: engine.inspect(path, plan.format, options, settled, self.platform), paths
+        )
+        inspected = dict(zip(paths, columns_of, strict=True))
         known = {
             column: parse_data_type(text)
             for column, text in plan.position.columns.items()
@@ -155,8 +142,8 @@ class FileSource(BaseSource):
         known_in_files = {column: dtype for column, dtype in known.items() if column not in per_file}
         policy = self.flow.destination.settings.schema_policy
         lacking = check_columns(inspected, known_in_files, policy)
-        types = resolve_types(inspected, known_in_files, self._declared(inspected), exact=plan.format == "parquet")
-        groups = group_files(inspected, types, plan.format, options)
+        types = resolve_types(inspected, known_in_files, self._declared(inspected), exact=plan.format in TYPED_FORMATS)
+        groups = group_files(inspected, self._as_shaped(types), plan.format, options, self.platform)
         scan = FileScan(
             groups=groups, columns={**_read_types(groups, types, self.flow), **per_file_types}, per_file=per_file
         )
@@ -179,8 +166,9 @@ class FileSource(BaseSource):
         """Check that the files are as they were listed, and return the position after them."""
         assert isinstance(plan, FileReadPlan)  # noqa: S101 - a source finishes its own plans
         selection = plan.selection
-        for file in selection.read:
-            if self.platform.file(file.path) != file:
+        now = self.platform.map(self.platform.file, (file.path for file in selection.read))
+        for file, there in zip(selection.read, now, strict=True):
+            if there != file:
                 msg = f"the file changed while it was read: {file.path}"
                 hint = "run again; write files elsewhere and move them into place once they are complete"
                 raise SourceError(msg, {"file": file.path}, code="TG207", where=file.path, hint=hint)
@@ -199,6 +187,7 @@ class FileSource(BaseSource):
                 **seen_before,
                 **dict(seen_as(file, plan.root) for file in (*plan.replaces_seen, *selection.read)),
             },
+            date_folder=newest_folder(self.flow.source, plan.position, selection.read, plan.root),
             columns={**plan.position.columns, **{name: describe_type(dtype) for name, dtype in opened.columns.items()}},
         )
 
@@ -208,6 +197,12 @@ class FileSource(BaseSource):
         """Find the file and the row that a failure comes from."""
         assert isinstance(opened, OpenFileRead)  # noqa: S101 - a source explains its own reads
         return opened.engine.locate(error, opened.scan, opened.columns, self.flow, narrowed=narrowed)
+
+    def _as_shaped(self, types: Columns) -> Columns:
+        """Return the types to read text in: where value rules come before a conversion, what is written counts."""
+        hinted = {hint.column_name.lower() for hint in self.flow.transform.schema_hints if hint.is_active}
+        shaped = hinted & self.flow.transform.shaped_columns
+        return {column: pa.string() if column.lower() in shaped else dtype for column, dtype in types.items()}
 
     def _converted(self, columns: Columns) -> Columns:
         """Return the types in which watermarks compare: after naive timestamps were given their zone."""
@@ -225,6 +220,7 @@ class FileSource(BaseSource):
             columns=watermark_columns,
             watermark=position.watermark,
             lag=self.flow.source.watermark_lag,
+            look_back=look_back_of(self.flow.source),
             seen=position.seen_rows,
             must_remember=self.flow.destination.appends,
         )
@@ -268,38 +264,9 @@ class FileSource(BaseSource):
             types |= {FILE_NAME: pa.string(), FILE_PATH: pa.string(), FILE_MODIFICATION_TIME: pa.timestamp("us", "UTC")}
         return values, types
 
-    def _late_notes(self, selection: Selection) -> tuple[str, ...]:
-        late = len(selection.older_by_name) + len(selection.older_by_statistics)
-        if not late:
-            return ()
-        which = "1 file lies" if late == 1 else f"{late} files lie"
-        # an append remembers no rows for a lag that was declared, or grew, after they were loaded
-        appends = self.flow.destination.appends
-        remedy = "`tidegate state rewind`" if appends else "`tidegate state rewind` or a longer watermark_lag"
-        return (f"{which} before the position and will not be read; {remedy} would",)
-
     def _inspects_all(self, file_format: FileFormat) -> bool:
         length = self._options(file_format).get("infer_schema_length", 1 if file_format == "csv" else None)
-        return file_format != "parquet" and length is None
-
-    def _refuse_doubling(self, selection: Selection, cursor: Cursor, position: Position) -> None:
-        """Refuse to append a changed or moved file again when nothing tells its new rows from its old ones."""
-        is_told = cursor.columns and set(position.cursor_columns) == set(cursor.columns)
-        if is_told or self.flow.destination.strategy != "append":
-            return
-        if selection.moved:
-            moved = selection.moved[0].path
-            msg = f"the file looks like one that was loaded from another path, and none is known by its path: {moved}"
-            hint = (
-                "were the files moved or renamed? put them back as they were below the source's folder, declare "
-                "merge_upsert with merge_keys, or `tidegate state rewind` to load all of them again"
-            )
-            raise SourceError(msg, {"file": moved}, code="TG208", where=moved, hint=hint)
-        if selection.changed:
-            changed = selection.changed[0].path
-            msg = f"the file changed after it was loaded, and nothing tells its new rows from the old: {changed}"
-            hint = "declare watermark_columns, or merge_upsert with merge_keys, or let new rows come in new files"
-            raise SourceError(msg, {"file": changed}, code="TG208", where=changed, hint=hint)
+        return file_format not in TYPED_FORMATS and length is None
 
 
 def _read_types(groups: tuple[Any, ...], types: Columns, flow: Any) -> Columns:
@@ -313,13 +280,6 @@ def _read_types(groups: tuple[Any, ...], types: Columns, flow: Any) -> Columns:
             else:
                 read[column] = types[column]
     return read
-
-
-def _text_notes(columns: tuple[str, ...], position: Position, file_format: FileFormat) -> tuple[str, ...]:
-    texts = [column for column in columns if position.columns.get(column) == "string"]
-    if file_format != "csv" or not texts:
-        return ()
-    return (f"{', '.join(texts)} compares as text; declare its type in schema_hints if it is a number or a time",)
 
 
 def _time(nanoseconds: int) -> datetime:

@@ -18,6 +18,7 @@ from tidegate.engines.meter import Cursor
 from tidegate.errors import SourceError
 from tidegate.expressions.data_type import describe_type, parse_data_type
 from tidegate.sources.base import BaseSource, OpenRead, ReadPlan
+from tidegate.sources.look_back import look_back_of
 from tidegate.sources.watermark_columns import check_watermark, is_value_of, row_watermark
 from tidegate.sources.window_bounds import bounds_in
 from tidegate.state import Position
@@ -144,6 +145,7 @@ class RowSource(BaseSource):
             columns=row_watermark(self.flow, columns),
             watermark=position.watermark,
             lag=self.flow.source.watermark_lag,
+            look_back=look_back_of(self.flow.source),
             seen=position.seen_rows,
             must_remember=self.flow.destination.appends,
         )

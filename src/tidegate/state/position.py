@@ -15,6 +15,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Self
 
 from tidegate.errors import WatermarkError
@@ -70,6 +71,8 @@ class Position:
     """Watermark column → value from which on loads have read so far; empty for from the start."""
     replays_seen: int = 0
     """How many commits of replays the last load has looked at: only later ones may meet the next load."""
+    date_folder: datetime | None = None
+    """Date of the newest dated folder that was read, as its name has it: without a zone."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """Column → type of the source as it was read, so that a later read takes the same types."""
 
@@ -93,6 +96,7 @@ class Position:
             "cursor_columns": list(self.cursor_columns),
             **({"floor": _encoded(self.floor)} if self.floor else {}),
             **({"replays_seen": self.replays_seen} if self.replays_seen else {}),
+            **({"date_folder": self.date_folder.isoformat()} if self.date_folder else {}),
             "columns": dict(self.columns),
         }
 
@@ -121,6 +125,7 @@ class Position:
                 cursor_columns=tuple(data["cursor_columns"]),
                 floor=_decoded(data.get("floor", {})),
                 replays_seen=int(data.get("replays_seen", 0)),
+                date_folder=datetime.fromisoformat(data["date_folder"]) if "date_folder" in data else None,
                 columns=dict(data["columns"]),
             )
         except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
