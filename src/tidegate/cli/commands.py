@@ -31,7 +31,10 @@ SECTIONS: dict[str, tuple[Command, ...]] = {
         Command("show", "tidegate.cli.show", "Show what happened to every unit of one run"),
         Command("state", "tidegate.cli.state", "List, set, rewind or rebuild positions"),
     ),
-    "Keep": (Command("maintain", "tidegate.cli.maintain", "Merge small files, and remove those that no reader needs"),),
+    "Keep": (
+        Command("maintain", "tidegate.cli.maintain", "Merge small files, and remove those that no reader needs"),
+        Command("metadata", "tidegate.cli.metadata", "Move metadata between files, Excel, databases and services"),
+    ),
     "Learn": (
         Command("explain", "tidegate.cli.explain", "Say what a code such as TG101 means, and what to do"),
         Command("schema", "tidegate.cli.schema", "Print the JSON Schema of metadata, for editors"),

@@ -1,4 +1,4 @@
-"""Checking metadata: everything that is wrong in all files, in one run, without touching data."""
+"""Checking metadata: everything that is wrong in all of them, in one run, without touching data."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.metadata.finding import Finding
-from tidegate.metadata.project import read_project
-from tidegate.metadata.reading import collector_paused
+from tidegate.metadata.opening import open_metadata
 
 
 def check(path: str | Path, *, profile: str | None = None, variables: Mapping[str, Any] | None = None) -> list[Finding]:
     """Return what is wrong, doubtful or worth knowing in the metadata, in the order of the files.
 
     Args:
-        path: A metadata file, or a project folder.
+        path: A metadata file, or a project folder; or a URL, as :func:`~tidegate.metadata.opening.open_metadata` takes.
         profile: Name of the profile; when None, that of the environment variable ``TIDEGATE_PROFILE``.
         variables: Values that win over the declared variables.
+
+    Raises:
+        MetadataError: A database or service that keeps them cannot be used.
     """
-    with collector_paused():
-        return list(read_project(Path(path), profile=profile, variables=variables).findings)
+    return list(open_metadata(path, profile=profile, variables=variables).project().findings)

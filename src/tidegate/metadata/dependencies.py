@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidegate.errors import MetadataError
@@ -168,20 +167,9 @@ def _tables_read(source: Source) -> list[str]:
         from tidegate.expressions.queries import tables_of
 
         database_type = source.connection.settings.database_type if source.connection else None
-        named += [(schema or source.schema_name, table) for schema, table in tables_of(_text(source), database_type)]
+        named += [(schema or source.schema_name, table) for schema, table in tables_of(source.query, database_type)]
     keys = (physical_key(source.connection, schema, table) for schema, table in named)
     return [key for key in keys if key is not None]
-
-
-def _text(source: Source) -> str:
-    """Return the text of a query, which may stand in a file of its own."""
-    query = source.query or ""
-    if not query.lower().endswith(".sql"):
-        return query
-    try:
-        return Path(query).read_text(encoding="utf-8")
-    except OSError:
-        return ""  # the load itself says that the file is not there
 
 
 class _Folders:

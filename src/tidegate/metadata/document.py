@@ -11,14 +11,18 @@ from tidegate.metadata.finding import Findings, Place, suggestion
 from tidegate.metadata.json_reader import read_embedded_json, read_json
 from tidegate.metadata.node import Node, overlay
 from tidegate.metadata.reading import UnreadableError
+from tidegate.metadata.xlsx import read_xlsx
 from tidegate.metadata.yaml_reader import read_yaml
 
 LIST_SECTIONS = ("connections", "dataflows", "schema_hints", "triggers", "quality")
 OBJECT_SECTIONS = ("variables", "profiles")
 SECTIONS = (*LIST_SECTIONS, *OBJECT_SECTIONS, "state", "compat")
 
-_SUFFIXES = frozenset({".yaml", ".yml", ".json"})
-_PROJECT_FILES = ("tidegate.yaml", "tidegate.yml", "tidegate.json")
+_TEXT_SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+_WORKBOOK = ".xlsx"
+_WORKBOOK_NAMES = ("tidegate", "metadata")
+"""A workbook in the project folder holds metadata when it is called so, or as a section; else it holds data."""
+_PROJECT_FILES = ("tidegate.yaml", "tidegate.yml", "tidegate.json", "tidegate.xlsx")
 _SECTION_OF_NAME = {
     **{section: section for section in (*LIST_SECTIONS, *OBJECT_SECTIONS)},
     "connection": "connections",
@@ -62,9 +66,9 @@ class Document:
 def read_document(path: Path, findings: Findings) -> Document:
     """Read a metadata file, or all metadata of a project folder.
 
-    In a folder that is ``tidegate.yaml`` (``.yml``, ``.json``) or, when there is none, every YAML and JSON file; and
-    the files below the sub-folders that are named as a section (``connections/``, ``dataflows/``, ...). Hidden files
-    and folders are left out.
+    In a folder that is ``tidegate.yaml`` (``.yml``, ``.json``, ``.xlsx``) or, when there is none, every YAML and JSON
+    file, and workbooks named ``metadata`` or as a section; and the files below the sub-folders that are named as a
+    section (``connections/``, ``dataflows/``, ...). Hidden files and folders are left out.
 
     Args:
         path: The file or folder. Places show it as it is written here.
@@ -73,10 +77,10 @@ def read_document(path: Path, findings: Findings) -> Document:
     """
     content = Node({}, Place(str(path)))
     for file, section in _files(path, findings):
-        tree = _read(file, findings)
+        tree = _read(file, section, findings)
         if tree is not None:
             _add(content, _sections_of(tree, section, file, findings), findings)
-    _expand_json_text(content, findings)
+    expand_json_text(content, findings)
     return Document(path if path.is_dir() else path.parent, content)
 
 
@@ -108,10 +112,16 @@ def _metadata_files(root: Path, paths: Iterable[Path]) -> list[Path]:
     return sorted(
         path
         for path in paths
-        if path.suffix.lower() in _SUFFIXES
+        if _holds_metadata(path, root)
         and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+        and not any(part.startswith((".", "~$")) for part in path.relative_to(root).parts)
     )
+
+
+def _holds_metadata(path: Path, root: Path) -> bool:
+    if path.suffix.lower() == _WORKBOOK:
+        return path.parent != root or path.stem in _WORKBOOK_NAMES or _section_named(path) is not None
+    return path.suffix.lower() in _TEXT_SUFFIXES
 
 
 def _section_named(file: Path) -> str | None:
@@ -119,8 +129,10 @@ def _section_named(file: Path) -> str | None:
     return _SECTION_OF_NAME.get(file.stem.rpartition(".")[2]) or _SECTION_OF_NAME.get(file.parent.name)
 
 
-def _read(file: Path, findings: Findings) -> Node | None:
+def _read(file: Path, section: str | None, findings: Findings) -> Node | None:
     try:
+        if file.suffix.lower() == _WORKBOOK:
+            return read_xlsx(file, findings, section=section)
         text = file.read_text(encoding="utf-8-sig")
         reader = read_json if file.suffix.lower() == ".json" else read_yaml
         return reader(text, str(file), findings)
@@ -192,12 +204,12 @@ def _add(content: Node, sections: dict[str, Node], findings: Findings) -> None:
             content.value[section] = overlay(present, node)
 
 
-def _expand_json_text(node: Node, findings: Findings) -> None:
+def expand_json_text(node: Node, findings: Findings) -> None:
     """Turn every field that is an object written as JSON text into the object."""
     for key, field in node.fields.items():
         if key in _TEXT_OBJECTS and isinstance(field.value, str) and field.value.lstrip().startswith("{"):
             with suppress(UnreadableError):  # the model says what is wrong with the text
                 field.value = read_embedded_json(field.value, field.place, findings).value
-        _expand_json_text(field, findings)
+        expand_json_text(field, findings)
     for item in node.items:
-        _expand_json_text(item, findings)
+        expand_json_text(item, findings)

@@ -1,21 +1,17 @@
-"""Metadata in files: JSON or YAML, one file or a folder of them."""
+"""Metadata in files: YAML, JSON or Excel, one file or a folder of them."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tidegate.errors import MetadataError
-from tidegate.metadata.profile import ENVIRONMENT_VARIABLE
-from tidegate.metadata.project import Project, read_project
-from tidegate.metadata.provider import BaseMetadataProvider
-from tidegate.metadata.reading import collector_paused
-from tidegate.models import Metadata
+from tidegate.metadata.checked import CheckedMetadata
+from tidegate.metadata.document import Document, read_document
+from tidegate.metadata.finding import Findings
 
 
-class FileMetadata(BaseMetadataProvider):
+class FileMetadata(CheckedMetadata):
     """The declarations of a metadata file, or of a project folder.
 
     Args:
@@ -33,31 +29,10 @@ class FileMetadata(BaseMetadataProvider):
         variables: Mapping[str, Any] | None = None,
         state: str | None = None,
     ) -> None:
+        super().__init__(profile=profile, variables=variables, state=state)
         self.path = Path(path)
         self.root = self.path if self.path.is_dir() else self.path.parent
-        self.profile = profile or os.environ.get(ENVIRONMENT_VARIABLE) or None
-        self.state = state
-        self._variables = dict(variables or {})
 
-    def read(self) -> Metadata:
-        """Read the files as :meth:`BaseMetadataProvider.read` says."""
-        with collector_paused():
-            project = read_project(self.path, profile=self.profile, variables=self._variables)
-        if project.errors:
-            raise _error_of(project)
-        return project.metadata
-
-
-def _error_of(project: Project) -> MetadataError:
-    first, *others = project.errors
-    count = f" (the first of {len(others) + 1} errors)" if others else ""
-    hint = first.hint
-    if others:
-        hint = f"{hint}; `tidegate check` shows all errors" if hint else "`tidegate check` shows all errors"
-    return MetadataError(
-        first.message + count,
-        {"findings": list(project.findings)},
-        code=first.code,
-        hint=hint,
-        where=str(first.where),
-    )
+    def document(self, findings: Findings) -> Document:
+        """Read the files as :func:`~tidegate.metadata.document.read_document` says."""
+        return read_document(self.path, findings)

@@ -24,6 +24,29 @@ class Place(NamedTuple):
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
+class Cell(Place):
+    """A place in a workbook: `file` is ``metadata.xlsx:sheet``, `line` the row, `column` the column."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        """Return ``file:sheet!B7``, as spreadsheets name it."""
+        return f"{self.file}!{letters_of(self.column)}{self.line}"
+
+
+def letters_of(column: int) -> str:
+    """Return the letters of a column that is counted from 1.
+
+    >>> letters_of(2), letters_of(28)
+    ('B', 'AB')
+    """
+    letters = ""
+    while column > 0:
+        column, rest = divmod(column - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One thing that a check found.

@@ -27,10 +27,10 @@ _CONNECTION = frozenset({"catalog"})
 _ICEBERG_SETTINGS = frozenset({"catalog_type", "catalog_properties"})
 _OF_FILES = frozenset({"date_folder_partitions"})
 _DATAFLOW = frozenset({"configure", "quality"})
-_SOURCE_FIELDS = ("query", "python_function")
+_SOURCE_FIELDS = frozenset({"query", "python_function"})
 _SOURCE_FIELDS_OF = {
-    **dict.fromkeys(("database", "file", "lakehouse"), {"query"}),
-    "function": {"python_function"},
+    **dict.fromkeys(("database", "file", "lakehouse"), frozenset({"query"})),
+    "function": frozenset({"python_function"}),
 }
 _OF_APIS = frozenset(SourceSettings.model_fields) - {"read_options", *LookBackFields.model_fields}
 
@@ -67,7 +67,7 @@ def connection_not_run(connection: Connection) -> Iterator[NotRun]:
 def source_not_run(source: Source, connection: Connection | None) -> Iterator[NotRun]:
     """Yield what is not run of a source: its fields, and the format of its connection."""
     kind = connection.connection_type if connection is not None else None
-    yield from _given(source, frozenset(_SOURCE_FIELDS) - _SOURCE_FIELDS_OF.get(kind or "", set()), ("source",))
+    yield from _given(source, _SOURCE_FIELDS - _SOURCE_FIELDS_OF.get(kind or "", frozenset()), ("source",))
     of_api = connection is not None and connection.connection_type == "api"
     yield from _given(source.settings, frozenset() if of_api else _OF_APIS, ("source", "configure"))
     yield from _format(connection, "source", SOURCE_FORMATS)

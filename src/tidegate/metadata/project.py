@@ -67,7 +67,20 @@ def read_project(path: Path, *, profile: str | None = None, variables: Mapping[s
         variables: Values that win over the declared variables.
     """
     findings = Findings()
-    document = read_document(path, findings)
+    return project_of(read_document(path, findings), findings, profile=profile, variables=variables)
+
+
+def project_of(
+    document: Document, findings: Findings, *, profile: str | None = None, variables: Mapping[str, Any] | None = None
+) -> Project:
+    """Check what was read, wherever it is kept. The document is changed, and belongs to the project afterwards.
+
+    Args:
+        document: What was read.
+        findings: What was found while reading; takes what the check finds.
+        profile: As for :func:`read_project`.
+        variables: As for :func:`read_project`.
+    """
     complete = not findings.has("TG100")
     content = document.content
     apply_profile(content, profile, findings, complete=complete)
@@ -157,6 +170,7 @@ class _Validation:
             self._name_connection(declared, part)
             connection = self._connections.get(_name_at(declared, part, "connection_name") or "")
             check_options(declared, (part, "configure"), connection.format if connection else None)
+        self._read_query(declared)
         dataflow = declared.validate(DataFlow, self._complete_flow)
         if dataflow:
             source, destination, transform = dataflow.source, dataflow.destination, dataflow.transform
@@ -201,13 +215,27 @@ class _Validation:
                 self._complete_part(data[part])
 
     def _complete_part(self, data: dict[str, Any]) -> None:
-        """Attach the connection that a source or destination names, and resolve the path of a query's file."""
+        """Attach the connection that a source or destination names."""
         name = data.get("connection_name")
         if isinstance(name, str) and name in self._connections:
             data["connection"] = self._connections[name]
-        query = data.get("query")
-        if isinstance(query, str) and query.lower().endswith(".sql"):
-            data["query"] = resolved_path(self._root, query)
+
+    def _read_query(self, declared: Declared) -> None:
+        """Put the text of a `.sql` file where its path is written."""
+        nodes = declared.node.follow(("source", "query"))
+        query = nodes[-1].value if len(nodes) > len(("source", "query")) else None
+        if not isinstance(query, str) or "\n" in query.strip() or not query.strip().lower().endswith(".sql"):
+            return
+        path = resolved_path(self._root, query.strip())
+        try:
+            nodes[-1].value = Path(path).read_text(encoding="utf-8")
+            nodes[-1].text_column = 0
+        except (OSError, UnicodeDecodeError) as error:
+            cause = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            hint = f"it is looked for at {path}: a relative path begins at the metadata file's folder"
+            declared.report(
+                "TG226", f"source.query: {query.strip()} cannot be read: {cause}", "source", "query", hint=hint
+            )
 
     # -- schema hints --------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from tidegate.metadata.schema_hints import SharedHints, with_hints
 from tidegate.models import Connection, DataFlow, Metadata
 from tidegate.registry import PluginRegistry
 from tidegate.state.opening import ENVIRONMENT_VARIABLE
+from tidegate.state.watermark import Value
 
 
 class BaseMetadataProvider(ABC):
@@ -117,6 +118,31 @@ class BaseMetadataProvider(ABC):
         """
         return list(dict.fromkeys(dataflow.stage for dataflow in self._declared.dataflows if dataflow.stage))
 
+    # -- watermarks: kept beside the declarations by those that are more than files ---------------------------------
+
+    @property
+    def keeps_watermarks(self) -> bool:
+        """Whether watermarks are kept beside the declarations, as other systems may have left them."""
+        return False
+
+    def read_watermark(self, dataflow_id: str) -> Mapping[str, Value] | None:
+        """Return the watermark that is kept of a dataflow; None when there is none.
+
+        Raises:
+            WatermarkError: What is kept is not a watermark (TG504). It never means that there is none.
+            MetadataError: The place where it is kept cannot be used.
+        """
+        return None
+
+    def write_watermark(  # noqa: B027 - most keep none
+        self, dataflow_id: str, watermark: Mapping[str, Value]
+    ) -> None:
+        """Store the watermark of a dataflow; does nothing where none are kept.
+
+        Raises:
+            MetadataError: It could not be stored.
+        """
+
     @cached_property
     def _declared(self) -> Metadata:
         return self.read()
@@ -130,6 +156,8 @@ metadata_registry: PluginRegistry[BaseMetadataProvider] = PluginRegistry("tidega
 """The metadata providers, by name."""
 
 metadata_registry.register_lazy("file", "tidegate.metadata.file:FileMetadata")
+metadata_registry.register_lazy("database", "tidegate.metadata.database:DatabaseMetadata [sql]")
+metadata_registry.register_lazy("api", "tidegate.metadata.api:ApiMetadata [api]")
 
 
 def _listed(names: str | Sequence[str]) -> list[str]:

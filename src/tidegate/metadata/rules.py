@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tidegate.errors import ConfigurationError
 from tidegate.metadata.declared import Declared
-from tidegate.metadata.expression_rules import check_data_type, check_expression
+from tidegate.metadata.expression_rules import check_data_type, check_expression, check_replacement
 from tidegate.metadata.finding import suggestion
 from tidegate.metadata.node import Path
 from tidegate.metadata.not_run import (
@@ -18,11 +18,10 @@ from tidegate.metadata.not_run import (
     dataflow_not_run,
     destination_not_run,
     source_not_run,
-    transform_not_run,
 )
 from tidegate.models import Connection, DataFlow, Destination, SchemaHint, SchemaHintSection, Source, Transform
-from tidegate.models.connection import TYPE_OF_FORMAT
-from tidegate.models.load_rules import LoadFault, destination_faults, source_faults
+from tidegate.models.connection import TYPE_OF_FORMAT, LookBack, LookBackFields
+from tidegate.models.load_rules import LoadFault, destination_faults, source_faults, transform_faults
 from tidegate.models.options import WRITE_OPTIONS
 from tidegate.state.watermark import parse_duration, seconds_of
 
@@ -60,6 +59,7 @@ def check_connection(declared: Declared, connection: Connection) -> None:
     elif connection.format and connection.format not in TYPE_OF_FORMAT and connection.connection_type != "streaming":
         hint = suggestion(connection.format, TYPE_OF_FORMAT, otherwise="formats")
         declared.report("TG102", f"unknown format {connection.format!r}", "format", hint=hint)
+    _check_look_back(declared, connection.settings, ())
     if not connection.is_active:
         return
     _report_not_run(declared, connection_not_run(connection))
@@ -85,6 +85,7 @@ def check_flow(flow: DeclaredFlow) -> None:
     if flow.destination:
         _check_destination(flow, flow.destination)
     if flow.dataflow:
+        _report_faults(flow.declared, transform_faults(flow.dataflow))
         for index, rule in enumerate(flow.dataflow.quality):
             check_expression(flow.declared, rule.expression, ("quality", index, "expression"))
         _check_timeout(flow.declared, flow.dataflow.timeout)
@@ -101,14 +102,19 @@ def _check_source(flow: DeclaredFlow, source: Source) -> None:
     kinds = [kind for kind in ("table", "query", "python_function") if getattr(source, kind)]
     if len(kinds) > 1:
         declared.report("TG116", f"source: {' and '.join(kinds)} exclude each other", "source", kinds[1])
-    if source.settings.backward is not None:
-        for single in sorted(source.settings.model_fields_set):
-            if single.startswith("backward_"):
-                message = f"source.configure: backward and {single} exclude each other"
-                declared.report("TG116", message, "source", "configure", single)
+    _check_look_back(declared, source.settings, ("source",))
+    if _looks_back_at_nothing(source):
+        hint = "add source.watermark_columns, or remove it: nothing else starts at a date"
+        message = "source.configure: backward has no watermark_columns to act on"
+        declared.report("TG120", message, "source", "configure", hint=hint)
     if connection and connection.connection_type in {"file", "lakehouse"} and not kinds:
         hint = "name a file, folder or glob below the connection's base_path"
         declared.report("TG103", "source.table is missing", "source", "table", hint=hint)
+    if connection and connection.connection_type in {"database", "mongodb"} and not kinds:
+        declared.report("TG103", "source.table is missing", "source", "table", hint="name a table, or write a query")
+    if connection and connection.connection_type == "function" and not source.python_function:
+        hint = "name a function of yours: package.module.function"
+        declared.report("TG103", "source.python_function is missing", "source", "python_function", hint=hint)
     if flow.is_active:
         _check_connection_is_active(declared, connection, "source")
         _report_not_run(declared, source_not_run(source, connection))
@@ -124,10 +130,10 @@ def _check_transform(flow: DeclaredFlow, transform: Transform) -> None:
     _check_unique(declared, [added.column for added in transform.additional_columns], path)
     for index, added in enumerate(transform.additional_columns):
         check_expression(declared, added.expression, (*path, index, "expression"))
+    for index, rule in enumerate(transform.value_rules):
+        check_replacement(declared, rule.pattern, rule.replacement, ("transform", "value_rules", index, "pattern"))
     connection = flow.source.connection if flow.source else None
     _check_hints(declared, transform.schema_hints, connection, ("transform", "schema_hints"))
-    if flow.is_active:
-        _report_not_run(declared, transform_not_run(transform))
 
 
 def _check_destination(flow: DeclaredFlow, destination: Destination) -> None:
@@ -193,6 +199,21 @@ def _check_watermark_lag(declared: Declared, source: Source) -> None:
     elif not source.watermark_columns:
         hint = "add source.watermark_columns, or remove watermark_lag"
         declared.report("TG120", "source.watermark_lag has no watermark_columns to act on", *path, hint=hint)
+
+
+def _check_look_back(declared: Declared, settings: LookBackFields, path: Path) -> None:
+    singles = [name for name in sorted(settings.model_fields_set) if name.startswith("backward_")]
+    for single in singles if settings.backward is not None else ():
+        message = f"{'.'.join(map(str, (*path, 'configure')))}: backward and {single} exclude each other"
+        declared.report("TG116", message, *path, "configure", single)
+
+
+def _looks_back_at_nothing(source: Source) -> bool:
+    """Tell whether a source of its own declares a look-back, and nothing that it moves."""
+    named = source.settings.model_fields_set & LookBackFields.model_fields.keys()
+    declared = any(getattr(source.settings, name) not in (None, 0, LookBack()) for name in named)
+    dated = source.connection and source.connection.settings.date_folder_partitions
+    return declared and not source.watermark_columns and not dated
 
 
 def _is_number(lag: float | str) -> bool:
