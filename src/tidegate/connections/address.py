@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -101,3 +102,19 @@ def address_of(connection: Connection, *, port: int) -> Address:
 
 def _given(text: str | None) -> str | None:
     return unquote(text) if text else None
+
+
+def file_of(connection: Connection) -> str:
+    """Return the path of a database that is a file: `database`, below `base_path` when it is relative; or a URL's path.
+
+    Raises:
+        ConfigurationError: it has no path, or is in memory, where no other session would find it (TG726).
+    """
+    settings = connection.settings
+    url = filled(connection)
+    named = unquote(urlsplit(url).path.removeprefix("/")) if url else connection.database
+    path = os.path.join(settings.base_path or "", named or "")  # noqa: PTH118 - a path is text
+    if not path or path.endswith(":memory:"):
+        msg = f"connection {connection.name!r} says no file of its database"
+        raise ConfigurationError(msg, code="TG726", hint="configure.database: <path of the file>")
+    return path

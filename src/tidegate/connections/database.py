@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tidegate.connections.address import scheme_of
@@ -133,7 +133,9 @@ class Session(ABC):
 
     @abstractmethod
     def insert(self, table: str, columns: Mapping[str, pa.DataType], batches: Iterable[pa.RecordBatch]) -> int:
-        """Append rows to a table in bounded memory, as part of the transaction, and return how many.
+        """Append rows to a table in bounded memory, and return how many: all of them, or none when it fails.
+
+        They are part of the transaction; without one, they are their own.
 
         Args:
             table: Its name, quoted.
@@ -155,6 +157,26 @@ class Session(ABC):
         return None
 
 
+@contextmanager
+def transaction_of(session: Session, *, is_open: bool) -> Iterator[None]:
+    """Make what is done in the block one transaction, where there is not one already.
+
+    Args:
+        session: The session.
+        is_open: It has a transaction, which goes on afterwards.
+    """
+    if is_open:
+        yield
+        return
+    session.begin()
+    try:
+        yield
+    except BaseException:
+        session.rollback()
+        raise
+    session.commit()
+
+
 class Database(ABC):
     """A database that a connection declares. Cheap; opens sessions on demand."""
 
@@ -174,7 +196,7 @@ class Database(ABC):
         """Open a session, closed with the block; what is not committed by then is undone.
 
         Args:
-            snapshot: All of the session is one transaction that sees the database as it was at its first statement;
+            snapshot: All of the session is one transaction that sees the database as it was when the session opened;
                 given a token of :meth:`Session.export_snapshot`, as that session sees it.
             read_only: The database refuses changes, where it can.
 
@@ -185,15 +207,15 @@ class Database(ABC):
 
 
 database_registry: PluginRegistry[Database] = PluginRegistry("tidegate.databases", Database)
-for _kind, _class, _extra in (
-    ("postgresql", "PostgreSQLDatabase", "postgres"),
-    ("sqlite", "SQLiteDatabase", "sql"),
-    ("duckdb", "DuckDBDatabase", "duckdb"),
-    ("mysql", "MySQLDatabase", "mysql"),
-    ("mssql", "SQLServerDatabase", "mssql"),
-    ("oracle", "OracleDatabase", "oracle"),
+for _kind, _class in (
+    ("postgresql", "PostgreSQLDatabase [postgres]"),
+    ("sqlite", "SQLiteDatabase"),
+    ("duckdb", "DuckDBDatabase [duckdb]"),
+    ("mysql", "MySQLDatabase [mysql]"),
+    ("mssql", "SQLServerDatabase [mssql]"),
+    ("oracle", "OracleDatabase [oracle]"),
 ):
-    database_registry.register_lazy(_kind, f"tidegate.connections.{_kind}:{_class} [{_extra}]")
+    database_registry.register_lazy(_kind, f"tidegate.connections.{_kind}:{_class}")
 
 
 def database_of(connection: Connection) -> Database:

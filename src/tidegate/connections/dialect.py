@@ -158,7 +158,7 @@ class Dialect(ABC):
             assignments: Columns, not quoted, and expressions over ``t`` and ``s``.
         """
         sets = ", ".join(f"{self.quoted(column)} = {value}" for column, value in assignments.items())
-        return f"UPDATE {table} AS t SET {sets} FROM {source} AS s WHERE {on}"  # noqa: S608 - names are quoted
+        return f"UPDATE {table} AS t SET {sets} FROM {source} AS s WHERE {on}"
 
     def delete_from(self, table: str, source: str, on: str) -> str:
         """Return the statement that removes the rows of a table that match any row of another one.
@@ -168,7 +168,7 @@ class Dialect(ABC):
             source: Quoted, or a query in brackets; its rows are ``s``.
             on: The condition, over ``t`` and ``s``.
         """
-        return f"DELETE FROM {table} AS t WHERE EXISTS (SELECT 1 FROM {source} AS s WHERE {on})"  # noqa: S608
+        return f"DELETE FROM {table} AS t WHERE EXISTS (SELECT 1 FROM {source} AS s WHERE {on})"
 
     def _definitions(self, columns: Mapping[str, pa.DataType], keys: Sequence[str]) -> str:
         return ", ".join(

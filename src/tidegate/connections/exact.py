@@ -89,17 +89,22 @@ def sliced(batch: pa.RecordBatch, rows: int) -> Iterator[pa.RecordBatch]:
         yield batch.slice(start, rows)
 
 
-def no_value(column: str, dtype: pa.DataType, value: object, place: str, *, hint: str | None = None) -> PlatformError:
+def no_value(column: str, dtype: pa.DataType, value: object, place: str, *, row: int) -> PlatformError:
     """Return the error for a value that is none of its column's type."""
     text = repr(value)
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-    msg = f"column {column!r} has {shown}, which is no {describe_type(dtype)}"
-    return PlatformError(msg, {"column": column}, code="TG725", where=place, hint=hint or _HINT)
+    msg = f"column {column!r} has {shown} in row {row}, which is no {describe_type(dtype)}"
+    return PlatformError(msg, {"column": column, "row": row}, code="TG725", where=place, hint=READ_OTHERWISE)
 
 
 _SHOWN = 60
 """Letters of a value in a message, at most."""
-_HINT = "read it through `query`, with a CAST to text or a CASE that says what it stands for"
+_ZONE = r":[\d.]+(Z|[+-]\d\d(:?\d\d)?)$"
+"""At the end of a time of day. A time without one is in UTC, where the column is of instants."""
+READ_OTHERWISE = (
+    "read it through `query`, with a CAST to text or a CASE that says what it stands for; "
+    "to write it, declare another type with schema_hints"
+)
 
 
 def _exact(array: pa.Array, name: str, dtype: pa.DataType, place: str, rows_before: int) -> pa.Array:
@@ -109,16 +114,25 @@ def _exact(array: pa.Array, name: str, dtype: pa.DataType, place: str, rows_befo
         cast = _cast(array, dtype)
     except pa.ArrowNotImplementedError:
         msg = f"column {name!r} comes as {describe_type(array.type)}, not as {describe_type(dtype)}"
-        raise PlatformError(msg, {"column": name}, code="TG725", where=place, hint=_HINT) from None
+        raise PlatformError(msg, {"column": name}, code="TG725", where=place, hint=READ_OTHERWISE) from None
     except pa.ArrowInvalid:
         row = _first_failure(array, lambda part: _cast(part, dtype))
-        raise no_value(name, dtype, array[row].as_py(), place) from None
+        raise no_value(name, dtype, _shown(array[row]), place, row=rows_before + row + 1) from None
     if not _is_in_range(cast):
         row = _first_failure(cast, _require_range)
         what = "an infinite time, or one that is not in the years 1 to 9999"
         msg = f"column {name!r} has in row {rows_before + row + 1} {what}"
-        raise PlatformError(msg, {"column": name}, code="TG725", where=place, hint=_HINT)
+        raise PlatformError(
+            msg, {"column": name, "row": rows_before + row + 1}, code="TG725", where=place, hint=READ_OTHERWISE
+        )
     return cast
+
+
+def _shown(value: pa.Scalar) -> object:
+    try:
+        return value.as_py()
+    except ValueError:  # Python has no nanoseconds
+        return value.cast(pa.string()).as_py()
 
 
 def _cast(array: pa.Array, dtype: pa.DataType) -> pa.Array:
@@ -126,8 +140,14 @@ def _cast(array: pa.Array, dtype: pa.DataType) -> pa.Array:
         return array
     if pa.types.is_floating(array.type) and pa.types.is_floating(dtype) and array.type.bit_width > dtype.bit_width:
         raise pa.ArrowNotImplementedError  # Arrow's cast would round
-    if pa.types.is_string_view(array.type) and not pa.types.is_string(dtype):
-        array = array.cast(pa.string())
+    if not pa.types.is_string(array.type):
+        return array.cast(dtype)
+    if pa.types.is_time64(dtype):  # Arrow reads no times, but days with times
+        of_first_day = pc.binary_join_element_wise("1970-01-01", array, " ").cast(pa.timestamp("us"))
+        return of_first_day.view(pa.int64()).view(dtype)
+    if pa.types.is_timestamp(dtype) and dtype.tz:
+        has_zone = pc.match_substring_regex(array, _ZONE)
+        array = pc.if_else(has_zone, array, pc.binary_join_element_wise(array, "Z", ""))
     return array.cast(dtype)
 
 
@@ -169,3 +189,18 @@ _A_DAY = 86_400_000_000
 """Microseconds of a day."""
 _DAYS = (date.min.toordinal() - _EPOCH, date.max.toordinal() - _EPOCH)
 _MICROSECONDS = (_DAYS[0] * _A_DAY, (_DAYS[1] + 1) * _A_DAY - 1)
+
+
+def next_rows(rows: int, size: int, most: int) -> int:
+    """Return how many rows to ask for next, so that a batch has a few megabytes, whatever its rows are like.
+
+    Args:
+        rows: Of the batch before; 0 for the first.
+        size: Its bytes.
+        most: Rows of a batch.
+    """
+    return min(most, _FIRST_ROWS if not rows else max(1, min(4 * rows, rows * BATCH_BYTES // max(size, 1))))
+
+
+_FIRST_ROWS = 1024
+BATCH_BYTES = 8 << 20

@@ -13,18 +13,18 @@ from typing import Any
 
 import adbc_driver_manager
 import adbc_driver_postgresql.dbapi
-import polars as pl
 import psycopg
 import pyarrow as pa
-import pyarrow.csv
 from psycopg.conninfo import make_conninfo
 from psycopg.pq import ExecStatus
 
 from tidegate.connections.address import Address, address_of
 from tidegate.connections.database import BATCH_ROWS, Database, Session
 from tidegate.connections.dialect import Dialect
-from tidegate.connections.exact import exactly, sliced
-from tidegate.connections.postgresql_dialect import NATIVE, PostgreSQLDialect, arrow_type, with_parameters
+from tidegate.connections.exact import BATCH_BYTES, exactly, next_rows, sliced
+from tidegate.connections.parameters import with_parameters
+from tidegate.connections.postgresql_copy import as_csv, require_text
+from tidegate.connections.postgresql_dialect import NATIVE, PIECES, PRIMARY_KEY, TABLES, PostgreSQLDialect, arrow_type
 from tidegate.connections.postgresql_errors import in_doubt, not_connected, translated
 from tidegate.errors import PlatformError
 
@@ -44,17 +44,6 @@ SELECT set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO', fals
   set_config('extra_float_digits', '1', false), set_config('standard_conforming_strings', 'on', false)
 """
 """So that text written by a server is the same however it is set up."""
-_BATCH_BYTES = 8 << 20
-_PRIMARY_KEY = """
-SELECT attname FROM pg_index, unnest(indkey) WITH ORDINALITY AS k (attnum, place), pg_attribute AS a
-WHERE indrelid = to_regclass($1) AND indisprimary AND attrelid = indrelid AND a.attnum = k.attnum ORDER BY place
-"""
-_TABLES = """
-SELECT nspname, relname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace
-WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT relispartition AND nspname !~ '^pg_' AND
-  nspname <> 'information_schema' AND ($1::text IS NULL OR nspname = $1)
-ORDER BY nspname COLLATE "C", relname COLLATE "C"
-"""
 
 
 class PostgreSQLDatabase(Database):
@@ -113,16 +102,20 @@ class PostgreSQLSession(Session):
         self._place = database.place()
         self._has_snapshot = has_snapshot
         self._has_begun = False
+        self._read_only = False
 
     def set_up(self, *, snapshot: bool | str, read_only: bool) -> None:
         """Bring the session into the state that it is asked for."""
         self.execute(_SETTINGS)
+        self._read_only = read_only
         if read_only:
             self.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
         if snapshot:
             self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         if isinstance(snapshot, str):
             self.execute("SET TRANSACTION SNAPSHOT $1", [snapshot])
+        elif snapshot:
+            self.fetch("SELECT 1")  # a transaction sees nothing before its first statement
 
     # -- what there is --------------------------------------------------------------------------------------------
 
@@ -131,7 +124,7 @@ class PostgreSQLSession(Session):
         name = self._database.dialect.quoted(schema, table)
         if self.fetch("SELECT to_regclass($1)::oid", [name]) == [(None,)]:
             return None
-        return self.describe(f"SELECT * FROM {name}")  # noqa: S608 - quoted
+        return self.describe(f"SELECT * FROM {name}")
 
     def describe(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, pa.DataType]:
         """Return the columns of a query, as the server describes it."""
@@ -139,12 +132,12 @@ class PostgreSQLSession(Session):
 
     def primary_key(self, schema: str | None, table: str) -> tuple[str, ...]:
         """Return the columns of the primary key."""
-        found = self.fetch(_PRIMARY_KEY, [self._database.dialect.quoted(schema, table)])
+        found = self.fetch(PRIMARY_KEY, [self._database.dialect.quoted(schema, table)])
         return tuple(name for (name,) in found)
 
     def tables(self, schema: str | None = None) -> list[tuple[str | None, str]]:
         """Return all tables and views, in the order of code points; partitions belong to their table."""
-        return [(found, name) for found, name in self.fetch(_TABLES, [schema])]
+        return [(found, name) for found, name in self.fetch(TABLES, [schema])]
 
     def _described(self, sql: str, parameters: Sequence[Any]) -> list[tuple[str, int, int]]:
         """Return name, oid and type modifier of each column."""
@@ -180,7 +173,7 @@ class PostgreSQLSession(Session):
         quoted = self._database.dialect.quoted
         selected = ", ".join(quoted(name) + ("" if oid in NATIVE else "::text") for name, oid, _ in found)
         written = self._written(sql, parameters).strip().rstrip(";")
-        query = f"SELECT {selected} FROM (\n{written}\n) AS q"  # noqa: S608 - names are quoted
+        query = f"SELECT {selected} FROM (\n{written}\n) AS q"
         raw = pa.schema([(name, NATIVE.get(oid, pa.string())) for name, oid, _ in found])
         rows = 0
         read = self._read_here(query, raw, batch_rows) if self._has_begun else self._read_fast(query)
@@ -197,10 +190,11 @@ class PostgreSQLSession(Session):
                 connection.cursor() as cursor,
             ):
                 cursor.execute(_SETTINGS)
+                mode = "READ ONLY" if self._read_only else "READ WRITE"
+                cursor.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ {mode}")
                 if snapshot:
-                    cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                     cursor.execute(self._written("SET TRANSACTION SNAPSHOT $1", [snapshot]))
-                cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": _BATCH_BYTES})
+                cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": BATCH_BYTES})
                 cursor.execute(query)
                 with cursor.fetch_record_batch() as reader:
                     yield from reader
@@ -211,12 +205,12 @@ class PostgreSQLSession(Session):
         try:
             with self._connection.cursor("tidegate_read", binary=True) as cursor:
                 cursor.execute(query.encode())
-                while rows := cursor.fetchmany(batch_rows):
-                    arrays = [
-                        pa.array(values, field.type)
-                        for values, field in zip(zip(*rows, strict=True), schema, strict=True)
-                    ]
-                    yield pa.record_batch(arrays, schema=schema)
+                wanted = next_rows(0, 0, batch_rows)
+                while rows := cursor.fetchmany(wanted):
+                    values = zip(zip(*rows, strict=True), schema.types, strict=True)
+                    batch = pa.record_batch([pa.array(column, dtype) for column, dtype in values], schema=schema)
+                    yield batch
+                    wanted = next_rows(len(rows), batch.nbytes, batch_rows)
         except psycopg.Error as error:
             raise self._error(error) from error
 
@@ -264,7 +258,9 @@ class PostgreSQLSession(Session):
         try:
             with self._connection.cursor() as cursor, cursor.copy(sql.encode()) as copy:
                 for batch in batches:
-                    copy.write(_as_csv(exactly(batch, types, self._place, rows_before=rows)))
+                    exact = exactly(batch, types, self._place, rows_before=rows)
+                    require_text(exact, self._place, rows_before=rows)
+                    copy.write(as_csv(exact))
                     rows += batch.num_rows
         except psycopg.Error as error:
             raise translated(error, self._place, broken=self._connection.closed, inserting=True) from error
@@ -274,9 +270,7 @@ class PostgreSQLSession(Session):
 
     def export_snapshot(self) -> str | None:
         """Return the name of the session's snapshot."""
-        if not self._has_snapshot:
-            return None
-        return self._snapshot
+        return self._snapshot if self._has_snapshot else None
 
     @cached_property
     def _snapshot(self) -> str:
@@ -294,27 +288,8 @@ class PostgreSQLSession(Session):
             raise self._error(error) from error
 
     def _written(self, sql: str, parameters: Sequence[Any]) -> str:
-        return with_parameters(sql, parameters, lambda value: psycopg.sql.Literal(value).as_string(self._connection))
+        literals = (psycopg.sql.Literal(value).as_string(self._connection) for value in parameters)
+        return with_parameters(sql, list(literals), PIECES)
 
     def _error(self, error: psycopg.Error) -> PlatformError:
         return translated(error, self._place, broken=self._connection.closed)
-
-
-def _as_csv(batch: pa.RecordBatch) -> memoryview:
-    """Return rows as PostgreSQL reads CSV: text in quotes, NULL as nothing at all."""
-    arrays = [_as_text(array) for array in batch.columns]
-    written = pa.BufferOutputStream()
-    pyarrow.csv.write_csv(
-        pa.record_batch(arrays, batch.schema.names),
-        written,
-        pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed"),
-    )
-    return memoryview(written.getvalue())
-
-
-def _as_text(array: pa.Array) -> pa.Array:
-    if pa.types.is_binary(array.type):
-        digits = pl.Series(array).bin.encode("hex")
-        return ("\\x" + digits).to_arrow().cast(pa.large_string())
-    needs_text = pa.types.is_decimal(array.type) or pa.types.is_time(array.type)
-    return array.cast(pa.string()) if needs_text else array

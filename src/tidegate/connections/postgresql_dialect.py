@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from tidegate.connections.dialect import Dialect
 from tidegate.connections.exact import MOST_DIGITS, plain_type
+from tidegate.connections.parameters import pieces
 
 NATIVE: dict[int, pa.DataType] = {
     16: pa.bool_(),
@@ -44,14 +43,23 @@ _WORDS = {
     pa.timestamp("us"): "timestamp",
     pa.timestamp("us", "UTC"): "timestamptz",
 }
-_PIECES = re.compile(
-    r"""(?<![\w$])[eE]'(?:[^'\\]|\\.|'')*'  # text with escapes
-    | '(?:[^']|'')*' | "(?:[^"]|"")*"       # text, names
-    | --[^\n]* | /\*.*?\*/                  # comments
-    | (?<![\w$])\$(\w*)\$.*?\$\1\$          # text between dollars
-    | (?<![\w$])\$(?P<parameter>\d+)""",
-    re.VERBOSE | re.DOTALL,
+PIECES = pieces(
+    r"""(?<![\w$])[eE]'(?:[^'\\]|\\.|'')*'     # text with escapes
+    | '(?:[^']|'')*' | "(?:[^"]|"")*"          # text, names
+    | (?<![\w$])\$(?P<tag>\w*)\$.*?\$(?P=tag)\$ # text between dollars
+    | (?<![\w$])\$(?P<parameter>\d+)"""
 )
+
+PRIMARY_KEY = """
+SELECT attname FROM pg_index, unnest(indkey) WITH ORDINALITY AS k (attnum, place), pg_attribute AS a
+WHERE indrelid = to_regclass($1) AND indisprimary AND attrelid = indrelid AND a.attnum = k.attnum ORDER BY place
+"""
+TABLES = """
+SELECT nspname, relname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace
+WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT relispartition AND nspname !~ '^pg_' AND
+  nspname <> 'information_schema' AND ($1::text IS NULL OR nspname = $1)
+ORDER BY nspname COLLATE "C", relname COLLATE "C"
+"""
 
 
 class PostgreSQLDialect(Dialect):
@@ -96,22 +104,3 @@ def arrow_type(oid: int, modifier: int) -> pa.DataType:
 
 _HEADER = 4
 """What PostgreSQL adds to the modifier of a numeric."""
-
-
-def with_parameters(sql: str, parameters: Sequence[object], literal: Callable[[object], str]) -> str:
-    """Return a statement with its parameters written into it: COPY takes none.
-
-    Dollars in texts, names and comments are none of them.
-
-    >>> with_parameters("SELECT '$1', $1, a$1 -- $1", [7], str)
-    "SELECT '$1', 7, a$1 -- $1"
-
-    Raises:
-        IndexError: there is no such parameter.
-    """
-
-    def value(piece: re.Match[str]) -> str:
-        number = piece["parameter"]
-        return literal(parameters[int(number) - 1]) if number else piece[0]
-
-    return _PIECES.sub(value, sql) if parameters else sql

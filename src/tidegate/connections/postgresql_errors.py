@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
+from tidegate.connections.exact import READ_OTHERWISE
 from tidegate.errors import PlaceUnavailableError, PlatformError, first_line
 
 _UNDONE = ("40", "55P03")
@@ -52,6 +53,10 @@ def translated(error: Exception, place: str, *, broken: bool, inserting: bool = 
         return PlaceUnavailableError(msg, details, code="TG720", where=place, hint="run again when the server is up")
     if state.startswith(_REFUSED):
         return PlatformError(f"the database refused: {cause}", details, code="TG721", where=place)
+    if isinstance(error, psycopg.DataError) and not state:  # psycopg itself cannot read it
+        return PlatformError(
+            f"a value cannot be read: {cause}", details, code="TG725", where=place, hint=READ_OTHERWISE
+        )
     if inserting and state.startswith(_NO_VALUE):
         return PlatformError(f"the database has no such value: {cause}", details, code="TG725", where=place)
     hint = "grant the user of the connection the right to it" if state == _NO_RIGHT else None
