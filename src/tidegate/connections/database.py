@@ -64,6 +64,13 @@ class Session(ABC):
             PlatformError: TG724, when it does not hold, or two of its columns have one name.
         """
 
+    def long_numbers(self, sql: str) -> frozenset[str]:
+        """Return the columns of a query whose numbers may be longer than Arrow's decimals: they are read as text.
+
+        As text they do not compare as numbers do.
+        """
+        return frozenset()
+
     @abstractmethod
     def primary_key(self, schema: str | None, table: str) -> tuple[str, ...]:
         """Return the columns of the primary key in its order; none when there is none."""

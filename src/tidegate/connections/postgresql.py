@@ -24,7 +24,15 @@ from tidegate.connections.dialect import Dialect
 from tidegate.connections.exact import BATCH_BYTES, exactly, next_rows, sliced
 from tidegate.connections.parameters import with_parameters
 from tidegate.connections.postgresql_copy import as_csv, require_text
-from tidegate.connections.postgresql_dialect import NATIVE, PIECES, PRIMARY_KEY, TABLES, PostgreSQLDialect, arrow_type
+from tidegate.connections.postgresql_dialect import (
+    NATIVE,
+    NUMERIC,
+    PIECES,
+    PRIMARY_KEY,
+    TABLES,
+    PostgreSQLDialect,
+    arrow_type,
+)
 from tidegate.connections.postgresql_errors import in_doubt, not_connected, translated
 from tidegate.errors import PlatformError
 
@@ -129,6 +137,11 @@ class PostgreSQLSession(Session):
     def describe(self, sql: str, parameters: Sequence[Any] = ()) -> dict[str, pa.DataType]:
         """Return the columns of a query, as the server describes it."""
         return {name: arrow_type(oid, modifier) for name, oid, modifier in self._described(sql, parameters)}
+
+    def long_numbers(self, sql: str) -> frozenset[str]:
+        """Return the columns that are numeric and read as text."""
+        numeric = (column for column in self._described(sql, ()) if column[1] == NUMERIC)
+        return frozenset(name for name, oid, modifier in numeric if pa.types.is_string(arrow_type(oid, modifier)))
 
     def primary_key(self, schema: str | None, table: str) -> tuple[str, ...]:
         """Return the columns of the primary key."""

@@ -27,7 +27,7 @@ NATIVE: dict[int, pa.DataType] = {
     1184: pa.timestamp("us", "UTC"),
 }
 """Oids of the types that come as they are; all others come as text, written by the server."""
-_NUMERIC = 1700
+NUMERIC = 1700
 _WORDS = {
     pa.bool_(): "boolean",
     pa.int8(): "smallint",
@@ -95,7 +95,7 @@ def arrow_type(oid: int, modifier: int) -> pa.DataType:
         oid: Of its type.
         modifier: Of its type, as the server describes a query.
     """
-    if oid != _NUMERIC or modifier < _HEADER:
+    if oid != NUMERIC or modifier < _HEADER:
         return NATIVE.get(oid, pa.string())
     precision, scale = (modifier - _HEADER) >> 16, (((modifier - _HEADER) & 0x7FF) ^ 0x400) - 0x400
     precision = max(precision, scale) if scale >= 0 else precision - scale

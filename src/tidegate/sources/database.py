@@ -6,19 +6,20 @@ these can share a snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from tidegate.connections import database_of
 from tidegate.errors import ConfigurationError, SourceError
+from tidegate.expressions.data_type import parse_data_type
 from tidegate.models.options import READ_OPTIONS, checked_options
 from tidegate.sources.database_partitions import Partitions, PartReader
 from tidegate.sources.pushdown import Conditions
 from tidegate.sources.rows import Columns, RowRequest, RowSource
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from tidegate.connections import Session
     from tidegate.models import DataFlow
     from tidegate.platforms import BasePlatform
@@ -52,11 +53,26 @@ class DatabaseSource(RowSource):
         source = self.flow.source
         with self._database.session(read_only=True) as session:
             if source.table is None:
-                return session.describe(self._rows)
-            columns = session.columns(source.schema_name, source.table)
-            if columns is None:
+                columns = session.describe(self._rows)
+            elif (found := session.columns(source.schema_name, source.table)) is not None:
+                columns = found
+            else:
                 raise self._no_table(session)
-            return columns
+            return {**columns, **self._as_numbers(session.long_numbers(self._rows))}
+
+    def _as_numbers(self, long_numbers: Collection[str]) -> Columns:
+        """Return the types that hints give to numbers that else are read as text, which does not compare as they do."""
+        hints = {hint.column_name.lower(): hint for hint in self.flow.transform.schema_hints if hint.is_active}
+        types: dict[str, pa.DataType] = {}
+        for column in long_numbers:
+            if hint := hints.get(column.lower()):
+                dtype = parse_data_type(hint.data_type, precision=hint.precision, scale=hint.scale)
+                types |= {column: dtype} if pa.types.is_decimal(dtype) else {}
+            elif column.lower() in {name.lower() for name in self.flow.source.watermark_columns}:
+                msg = f"watermark column {column!r} holds numbers of any length, which are read as text"
+                hint_text = f"declare its digits: schema_hints: [{{column_name: {column}, data_type: 'decimal(38,0)'}}]"
+                raise SourceError(msg, {"column": column}, code="TG210", where=self.place, hint=hint_text)
+        return types
 
     def batches(self, request: RowRequest) -> Iterator[pa.RecordBatch]:
         """Stream the rows that may be wanted."""
