@@ -71,6 +71,8 @@ class DatabaseTable(BaseTable):
 
     def snapshot(self) -> Snapshot:
         """Return the table as it is, at the version that its commits have counted; 0 before the first."""
+        if not self._database.exists():
+            return Snapshot(version=None)
         with self._database.session(snapshot=True, read_only=True) as session:
             columns = session.columns(self._schema, self._name)
             if columns is None:
@@ -92,6 +94,8 @@ class DatabaseTable(BaseTable):
 
     def commits(self) -> list[Commit]:
         """Return the last commit of every flow."""
+        if not self._database.exists():
+            return []
         with self._database.session(read_only=True) as session:
             if session.columns(self._schema, LOADS) is None or session.columns(self._schema, self._name) is None:
                 return []

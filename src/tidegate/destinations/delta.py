@@ -31,6 +31,7 @@ from tidegate.destinations.table_types import delta_type
 from tidegate.engines.base import FileTarget
 from tidegate.errors import DestinationError, first_line
 from tidegate.models.options import WRITE_OPTIONS, checked_options
+from tidegate.platforms.store_failures import is_of_store, store_failure
 
 if TYPE_CHECKING:
     from tidegate.destinations.maintenance import Upkeep
@@ -71,7 +72,7 @@ class DeltaTable(BaseTable):
             columns=columns,
             partition_by=tuple(table.metadata().partition_columns),
             sequences=lambda flow: table.transaction_version(flow) or 0,
-            files=lambda: list(_files(table, self._path)),
+            files=lambda: list(_files(table, self._path, self.platform)),
             handle=table,
         )
 
@@ -115,6 +116,7 @@ class DeltaTable(BaseTable):
             compression=options.get("compression"),
             max_rows_per_file=options.get("max_rows_per_file"),
             target_file_size=options.get("target_file_size", _TARGET_FILE_SIZE),
+            platform=self.platform,
         )
 
     def storable(self, column: str, dtype: pa.DataType) -> pa.DataType:
@@ -132,7 +134,7 @@ class DeltaTable(BaseTable):
             max_commit_retries=0,
             app_transactions=[Transaction(commit.dataflow_id, commit.sequence, int(time.time() * 1000))],
         )
-        adds = [addition(file, self._path) for file in change.added]
+        adds = self.platform.map(lambda file: addition(file, self._path), change.added)
         if snapshot.version is None:
             with self._conflicts(None):
                 create_table_with_add_actions(
@@ -141,6 +143,7 @@ class DeltaTable(BaseTable):
                     adds,
                     mode="error",
                     partition_by=list(change.partition_by),
+                    storage_options=self._storage,
                     commit_properties=properties,
                 )
             return 0
@@ -194,8 +197,10 @@ class DeltaTable(BaseTable):
         if self.platform.file(self._path):
             msg = f"there is a file where the folder of this table should be: {self._path}"
             raise DestinationError(msg, code="TG402", where=self._path, hint="use another table name, or move it away")
+        if not self.platform.is_folder(self._path):
+            return None
         try:
-            table = deltalake.DeltaTable(self._path)
+            table = deltalake.DeltaTable(self._path, storage_options=self._storage)
         except TableNotFoundError:
             foreign = self._foreign_files()
             if again and any(name.startswith("_delta_log/") for name in foreign):
@@ -206,6 +211,8 @@ class DeltaTable(BaseTable):
                 raise DestinationError(msg, code="TG402", where=self._path, hint=hint) from None
             return None
         except (DeltaError, OSError) as error:
+            if is_of_store(error):
+                raise store_failure(error, self._path, action="read") from error
             msg = f"the Delta table cannot be opened: {first_line(error)}"
             raise DestinationError(msg, code="TG401", where=self._path, hint="is it a table, and readable?") from error
         self._refuse_unknown_features(table)
@@ -213,10 +220,8 @@ class DeltaTable(BaseTable):
 
     def _foreign_files(self) -> list[str]:
         """Return what lies in the folder, but for what a first load left that died before its commit."""
-        if not self.platform.is_folder(self._path):
-            return []
         log = (f"_delta_log/{name}" for name in self.platform.names_in(f"{self._path}/_delta_log"))
-        data = (os.path.relpath(file.path, self._path) for file in self.platform.files_below(self._path))
+        data = (_below(file.path, self._path) for file in self.platform.files_below(self._path))
         return [
             *(name for name in log if name.endswith((".json", ".parquet"))),
             *(name for name in data if not is_ours(name.rpartition("/")[2])),
@@ -238,6 +243,8 @@ class DeltaTable(BaseTable):
         except (DeltaError, OSError) as error:
             if self._moved_on(version, error):
                 raise StaleSnapshotError from error
+            if is_of_store(error):
+                raise store_failure(error, self._path, action="write") from error
             msg = f"the commit failed: {first_line(error)}"
             raise DestinationError(
                 msg, code="TG401", where=self._path, hint="nothing was changed; run again"
@@ -247,27 +254,38 @@ class DeltaTable(BaseTable):
         """Tell whether another commit followed `version`; None is the table before its first."""
         if version is None:
             was_first = isinstance(error, CommitFailedError) or "already exists" in str(error)
-            return was_first and deltalake.DeltaTable.is_deltatable(self._path)
-        return isinstance(error, CommitFailedError) and deltalake.DeltaTable(self._path).version() != version
+            return was_first and deltalake.DeltaTable.is_deltatable(self._path, self._storage)
+        if not isinstance(error, CommitFailedError):
+            return False
+        return deltalake.DeltaTable(self._path, storage_options=self._storage).version() != version
+
+    @property
+    def _storage(self) -> dict[str, str] | None:
+        return dict(self.platform.storage_options) or None
 
 
 def addition(file: WrittenFile, root: str, *, data_change: bool = True) -> AddAction:
     """Return the action that adds a file; without `data_change` its rows are in the table already."""
     return AddAction(
-        path=os.path.relpath(file.path, root),
+        path=_below(file.path, root),
         size=file.size,
         partition_values=dict(file.partition),
         modification_time=int(time.time() * 1000),
         data_change=data_change,
-        stats=delta_statistics(file.path),
+        stats=delta_statistics(file),
     )
 
 
-def _files(table: deltalake.DeltaTable, root: str) -> Iterator[DataFile]:
+def _below(path: str, root: str) -> str:
+    """Return the path of a file as the log has it."""
+    return path.removeprefix(f"{root}/") if "://" in root else os.path.relpath(path, root)
+
+
+def _files(table: deltalake.DeltaTable, root: str, platform: BasePlatform) -> Iterator[DataFile]:
     for row in pa.table(table.get_add_actions()).to_pylist():
         path = unquote(row["path"])
         yield DataFile(
-            path=str(Path(root, path)),
+            path=f"{root}/{path}" if "://" in root else str(Path(root, path)),
             rows=row["num_records"],
             size=row["size_bytes"],
             partition={key: _text(value) or None for key, value in (row.get("partition") or {}).items()},
@@ -275,6 +293,7 @@ def _files(table: deltalake.DeltaTable, root: str) -> Iterator[DataFile]:
             upper={column: safe_upper(bound) for column, bound in (row.get("max") or {}).items()},
             nulls={column: count for column, count in (row.get("null_count") or {}).items() if isinstance(count, int)},
             reference=path,
+            platform=platform,
         )
 
 

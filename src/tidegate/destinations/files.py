@@ -101,6 +101,7 @@ class FileTable(BaseTable):
             compression=options.get("compression"),
             max_rows_per_file=options.get("max_rows_per_file"),
             target_file_size=options.get("target_file_size"),
+            platform=self.platform,
         )
 
     def storable(self, column: str, dtype: pa.DataType) -> pa.DataType:
@@ -140,7 +141,9 @@ class FileTable(BaseTable):
             "removed": [file.path.removeprefix(f"{self._path}/") for file in change.removed],
         }
         self.platform.make_folder(folder)  # as long as it is there the load is not in place, even one without files
-        if not self.platform.put_if_absent(self._record_path(version), json.dumps(record).encode()):
+        is_created = self.platform.put_if_absent(self._record_path(version), json.dumps(record).encode())
+        # a store that was asked again, because its answer was lost, finds what it created itself
+        if not is_created and self._record(version)["staged"] != commit.load_id:
             raise StaleSnapshotError
         self._publish(record)
         with suppress(OSError, TidegateError):  # the load is in
@@ -188,7 +191,13 @@ class FileTable(BaseTable):
     def _data_file(self, name: str) -> DataFile:
         path = f"{self._path}/{name}"
         file = self.platform.file(path)
-        return DataFile(path=path, rows=None, size=file.size if file else 0, partition=partition_values(name))
+        return DataFile(
+            path=path,
+            rows=None,
+            size=file.size if file else 0,
+            partition=partition_values(name),
+            platform=self.platform,
+        )
 
     def _records(self, newest: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield newest

@@ -20,14 +20,14 @@ from pyiceberg.exceptions import (
     TableAlreadyExistsError,
 )
 
-from tidegate.destinations.commit import Commit
-from tidegate.destinations.iceberg_catalog import (
+from tidegate.connections.iceberg import (
     TableInCatalog,
     foreign_names,
     is_collision,
     is_database_error,
     local_path,
 )
+from tidegate.destinations.commit import Commit
 from tidegate.destinations.iceberg_history import TableHistory
 from tidegate.destinations.iceberg_rules import (
     ADDING_STRATEGIES,
@@ -79,7 +79,9 @@ class IcebergTable(BaseTable):
 
     def __init__(self, flow: DataFlow, platform: BasePlatform) -> None:
         super().__init__(flow, platform)
-        self._where = TableInCatalog(flow, platform)
+        destination = flow.destination
+        assert destination.connection is not None, "checked with the metadata"  # noqa: S101
+        self._where = TableInCatalog(destination.connection, destination.schema_name, destination.table, platform)
         self._table: Table | None = None
         """As it was last read: what is written next is written for it."""
         self._new_folder: str | None = None

@@ -13,7 +13,7 @@ from pyiceberg.manifest import DataFile as ListedFile
 from pyiceberg.manifest import DataFileContent, FileFormat, ManifestContent
 from pyiceberg.typedef import Record
 
-from tidegate.destinations.iceberg_catalog import local_path
+from tidegate.connections.iceberg import local_path
 from tidegate.destinations.iceberg_schema import field_ids
 from tidegate.destinations.iceberg_values import bound, text_of_value, value_from_text
 from tidegate.destinations.table import DataFile

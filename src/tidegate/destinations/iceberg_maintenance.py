@@ -17,8 +17,8 @@ from pyiceberg.manifest import ManifestContent
 from pyiceberg.table.update import AssertRefSnapshotId, AssertTableUUID, RemoveSnapshotsUpdate
 from pyiceberg.utils.properties import property_as_bool
 
+from tidegate.connections.iceberg import local_path
 from tidegate.destinations.commit import MOST_ATTEMPTS
-from tidegate.destinations.iceberg_catalog import local_path
 from tidegate.destinations.iceberg_history import TableHistory
 from tidegate.destinations.iceberg_rules import data_folder
 from tidegate.destinations.iceberg_transaction import commit_compaction, manifest_target_size
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from pyiceberg.table.snapshots import Snapshot as IcebergSnapshot
     from pyiceberg.table.update import TableRequirement
 
+    from tidegate.connections.iceberg import TableInCatalog
     from tidegate.destinations.iceberg import IcebergTable
-    from tidegate.destinations.iceberg_catalog import TableInCatalog
 
 _MANY_MANIFESTS = 10
 """Small manifests that are worth a commit of their own to merge them."""

@@ -17,7 +17,7 @@ from pyiceberg.manifest import FileFormat, ManifestContent
 from pyiceberg.schema import index_by_name
 from pyiceberg.types import FixedType, ListType, MapType, PrimitiveType, StructType
 
-from tidegate.destinations.iceberg_catalog import local_path
+from tidegate.connections.iceberg import local_path
 from tidegate.destinations.iceberg_files import FIELD_ID
 from tidegate.destinations.iceberg_schema import arrow_type
 

@@ -10,9 +10,12 @@ import math
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyarrow import parquet
+
+if TYPE_CHECKING:
+    from tidegate.engines.base import WrittenFile
 
 INDEXED_COLUMNS = 32
 """Columns with bounds, from the first on (`delta.dataSkippingNumIndexedCols`)."""
@@ -74,9 +77,10 @@ def _is_exact(bound: Decimal) -> bool:
     return abs(bound).scaleb(max(-exponent, 0)) < _EXACT_IN_DOUBLE and bound == bound.to_integral_value()
 
 
-def delta_statistics(path: str) -> str:
+def delta_statistics(file: WrittenFile) -> str:
     """Return the statistics of a Parquet file as JSON text: rows, bounds and null counts."""
-    footer = parquet.read_metadata(path)
+    with file.platform.open(file.path) as content:
+        footer = parquet.read_metadata(content)
     lower: dict[str, Any] = {}
     upper: dict[str, Any] = {}
     nulls: dict[str, int] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ from tidegate.models import (
 from tidegate.state.opening import hide_password
 
 COMPATIBLE_WITH = ("datacoolie",)
+_FILE_URL = re.compile(r"(?P<scheme>sqlite|duckdb):///(?P<path>[^/:{][^:]*)")
+"""URL of a database in a file whose path is relative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +154,28 @@ class _Validation:
     def _validate_connection(self, declared: Declared) -> None:
         name, format_name = declared.node.text("name"), declared.node.text("format")
         check_options(declared, ("configure",), format_name.lower() if format_name else None)
-        connection = declared.validate(Connection, self._resolve_base_path)
+        connection = declared.validate(Connection, self._resolve_paths)
         if connection is None:
             self._broken |= {name} if name else set()
             return
         check_connection(declared, connection)
         self._connections.setdefault(connection.name, connection)
 
-    def _resolve_base_path(self, data: dict[str, Any]) -> None:
-        configure = data.get("configure")
-        if isinstance(configure, dict) and isinstance(configure.get("base_path"), str) and configure["base_path"]:
-            configure["base_path"] = resolved_path(self._root, configure["base_path"])
+    def _resolve_paths(self, data: dict[str, Any]) -> None:
+        """Let paths begin at the project folder, but for those that are keys of secrets."""
+        configure, secret = data.get("configure"), data.get("secrets_ref")
+        if not isinstance(configure, dict):
+            return
+        keys = {field for fields in secret.values() for field in fields} if isinstance(secret, dict) else set()
+        in_file = configure.get("database_type") in {"sqlite", "duckdb"} and "base_path" not in configure
+        places = [(configure, "base_path"), *([(configure, "database"), (data, "database")] if in_file else [])]
+        for holder, field in places:
+            path = holder.get(field)
+            if field not in keys and isinstance(path, str) and path and not path.startswith(":"):
+                holder[field] = resolved_path(self._root, path)
+        url = configure.get("url")
+        if isinstance(url, str) and (found := _FILE_URL.fullmatch(url)) and "url" not in keys:
+            configure["url"] = f"{found['scheme']}:///{resolved_path(self._root, found['path'])}"
 
     # -- dataflows -----------------------------------------------------------------------------------------------
 

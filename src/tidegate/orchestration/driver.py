@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 from tidegate.destinations.turns import replay_scope
 from tidegate.engines import BaseEngine, engine_registry
 from tidegate.errors import ConfigurationError, TidegateError
-from tidegate.metadata import BaseMetadataProvider, FileMetadata
+from tidegate.metadata import BaseMetadataProvider, open_metadata
+from tidegate.metadata.watermarks import with_watermarks
 from tidegate.models import ColumnCaseMode, DataFlow, ReplayConfig, RunConfig
 from tidegate.orchestration.cancellation import Cancellation
 from tidegate.orchestration.destination_locks import DestinationLocks
@@ -29,7 +30,7 @@ from tidegate.orchestration.secret_connections import SecretConnections
 from tidegate.platforms import BasePlatform, platform_registry
 from tidegate.reporting import EventStream, ExecutionResult, Notice, Sink, UnitReport
 from tidegate.reporting.sinks import configured_sinks
-from tidegate.secrets import BaseSecretProvider, EnvSecretProvider, install_secret_filter
+from tidegate.secrets import BaseSecretProvider, install_secret_filter, native_provider
 from tidegate.state import Replay, StateStore, state_path_of
 from tidegate.state.lease import Heartbeat
 from tidegate.state.opening import ENVIRONMENT_VARIABLE, open_state_store
@@ -53,7 +54,8 @@ class Driver:
         state: Where positions are kept: a store, its URL or its path; what `$TIDEGATE_STATE` or the metadata say when
             not given, else `.tidegate/state.db` in the project folder.
         config: Options of the run.
-        secret_provider: Resolves secrets in connections; environment variables when not given.
+        secret_provider: Resolves secrets in connections; when not given, what `$TIDEGATE_SECRET_PROVIDER` names, else
+            environment variables.
         sinks: Who listens to events.
         base_log_path: Folder of the record: Parquet and event files; `$TIDEGATE_LOG_PATH` when not given.
         root: The project folder; that of the metadata, or the working directory, when not given.
@@ -83,11 +85,11 @@ class Driver:
             declared = metadata_provider.state_url if metadata_provider else os.environ.get(ENVIRONMENT_VARIABLE)
             url = declared if state is None else state
             state = open_state_store(url, root=self.root, profile=profile)
-        self.state = state
+        self.state = with_watermarks(state, metadata_provider) if metadata_provider else state
         self._distributor = JobDistributor(
             self.config.job_num, self.config.job_index, distribution=self.config.distribution
         )
-        self._secrets = SecretConnections(secret_provider or EnvSecretProvider())
+        self._secrets = SecretConnections(secret_provider or native_provider())
         self._events = EventStream([*sinks, *([] if self.config.dry_run else configured_sinks(base_log_path))])
         self._heartbeat = Heartbeat(self.state)
         self._locks = DestinationLocks()
@@ -149,7 +151,9 @@ class Driver:
     ) -> list[tuple[DataFlow, UnitPlan | TidegateError]]:
         """Return what a run would do now: per dataflow its plan, or why there is none. Changes nothing."""
         flows = list(dataflows) if dataflows is not None else self.load_dataflows(stage, names=names)
-        planner = Planner(state=self.state, platform=self.platform)
+        planner = Planner(
+            state=self.state, platform=self.platform, allowed_functions=self.config.allowed_function_prefixes
+        )
         plans: list[tuple[DataFlow, UnitPlan | TidegateError]] = []
         for flow in flows:
             try:
@@ -340,7 +344,9 @@ class Driver:
             column_name_mode=mode,
             locks=self._locks,
         )
-        planner = Planner(state=self.state, platform=self.platform)
+        planner = Planner(
+            state=self.state, platform=self.platform, allowed_functions=self.config.allowed_function_prefixes
+        )
         return Run(
             run_id=run_id,
             planner=planner,
@@ -406,7 +412,7 @@ def create_driver(
     Args:
         engine: An engine, or its name.
         platform: A platform, or its name.
-        metadata_provider: A metadata provider, or the path of a metadata file or project folder.
+        metadata_provider: A metadata provider; or a metadata file, project folder, or URL of metadata.
         profile: Name of the metadata profile.
         variables: Values that win over the declared variables.
         state: Where positions are kept: a store, its URL or its path; see :class:`Driver`.
@@ -423,7 +429,7 @@ def create_driver(
         ...     result = driver.run(stage="bronze")
     """
     if isinstance(metadata_provider, str | Path):
-        metadata_provider = FileMetadata(metadata_provider, profile=profile, variables=variables)
+        metadata_provider = open_metadata(metadata_provider, profile=profile, variables=variables)
     base = config or RunConfig()
     return Driver(
         engine_registry.get_or_create(engine) if isinstance(engine, str) else engine,

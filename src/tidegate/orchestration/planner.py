@@ -24,7 +24,9 @@ from tidegate.orchestration.stages import (
     Write,
 )
 from tidegate.orchestration.work_unit import WorkUnit
+from tidegate.platforms import platform_of
 from tidegate.sources import BaseSource, source_registry
+from tidegate.sources.kinds import is_query_over_tables, refuse_other_functions
 from tidegate.state import FlowState, Position, StateStore
 from tidegate.transformers import BaseTransformer, transformer_registry
 from tidegate.transformers.base import METER_ORDER
@@ -43,6 +45,8 @@ class Planner:
 
     state: StateStore
     platform: BasePlatform
+    allowed_functions: tuple[str, ...] = ()
+    """Beginnings of the names of Python functions that may be called; empty for all."""
 
     def plan(self, unit: DataFlow | WorkUnit, *, recover: bool = False) -> UnitPlan:
         """Return what a unit of work would do now.
@@ -96,7 +100,9 @@ class Planner:
         return state.position
 
     def _source(self, flow: DataFlow) -> BaseSource:
-        return source_registry.load(_format(flow.source.connection, "source"))(flow, self.platform)
+        refuse_other_functions(flow.source, self.allowed_functions)
+        kind = "query" if is_query_over_tables(flow.source) else _format(flow.source.connection, "source")
+        return source_registry.load(kind)(flow, platform_of(flow.source.connection, self.platform))
 
     def _standing(
         self, unit: WorkUnit, source: BaseSource, table: BaseTable, snapshot: Snapshot
@@ -111,8 +117,9 @@ class Planner:
 
 
 def table_of(flow: DataFlow, platform: BasePlatform) -> BaseTable:
-    """Return the physical destination of a dataflow."""
-    return table_registry.load(_format(flow.destination.connection, "destination"))(flow, platform)
+    """Return the physical destination of a dataflow; `platform` is that of paths of this machine."""
+    connection = flow.destination.connection
+    return table_registry.load(_format(connection, "destination"))(flow, platform_of(connection, platform))
 
 
 def transformers_of(flow: DataFlow) -> list[tuple[str, type[BaseTransformer], str]]:

@@ -36,6 +36,7 @@ from tidegate.orchestration.stages import (
     UnitPlan,
     Write,
 )
+from tidegate.platforms.local import LOCAL
 from tidegate.sources.window_bounds import bounds_in, column_called
 from tidegate.state import Position
 from tidegate.state.position import fingerprint
@@ -168,7 +169,7 @@ class _Load:
     def clean_up(self) -> None:
         """Remove what is not part of a commit."""
         with suppress(OSError, TidegateError):
-            self._plan.table.platform.remove(self._scratch)
+            LOCAL.remove(self._scratch)
         if self._strategy is not None:
             with suppress(Exception):
                 self._strategy.remove_uncommitted()
@@ -177,8 +178,9 @@ class _Load:
 
     def _open(self, read: ReadPlan) -> None:
         self._progress("reading")
-        self._plan.table.platform.remove(self._unit_scratch)  # left by runs of this unit that were killed
+        LOCAL.remove(self._unit_scratch)  # left by runs of this unit that were killed
         self._read = read
+        self._plan.source.check = self._cancellation.check
         self._opened = self._plan.source.open(read, self._engine)
         for note in self._opened.notes:
             self._note(note)

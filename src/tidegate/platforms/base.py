@@ -5,9 +5,20 @@ from __future__ import annotations
 import glob
 import itertools
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from tidegate.registry import PluginRegistry
+
+if TYPE_CHECKING:
+    from io import BufferedReader
+
+    from tidegate.models.connection import ConnectionSettings
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,13 +28,30 @@ class FileInfo:
     path: str
     size: int
     modified_ns: int
+    version: str = ""
+    """What tells this content from others that were at the path, where the store knows: its entity tag."""
 
 
 class BasePlatform(ABC):
-    """A file system or object store. Paths are absolute.
+    """A file system or object store. Paths are absolute; those of an object store are URLs.
 
-    Every method raises :class:`~tidegate.errors.PlatformError` (TG701) when access fails.
+    Every method raises :class:`~tidegate.errors.PlatformError` (TG701) when access fails, and
+    :class:`~tidegate.errors.PlaceUnavailableError` (TG702) when another attempt may succeed.
     """
+
+    @classmethod
+    def of_connection(cls, settings: ConnectionSettings) -> Self:  # noqa: ARG003 - a file system needs no settings
+        """Return the platform of a connection, by its `base_path` and credentials."""
+        return cls()
+
+    @property
+    def storage_options(self) -> Mapping[str, str]:
+        """What libraries need to open files of this store themselves, by the names of Rust's `object_store`."""
+        return MappingProxyType({})
+
+    def map(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+        """Return what `work` says of each item, in order; some at the same time where each waits for an answer."""
+        return [work(item) for item in items]
 
     @abstractmethod
     def file(self, path: str) -> FileInfo | None:
@@ -51,6 +79,10 @@ class BasePlatform(ABC):
     @abstractmethod
     def read(self, path: str) -> bytes:
         """Return the content of a file."""
+
+    @abstractmethod
+    def open(self, path: str) -> BufferedReader:
+        """Open a file to read parts of it; the caller closes it."""
 
     @abstractmethod
     def put_if_absent(self, path: str, data: bytes) -> bool:
@@ -81,3 +113,12 @@ def glob_root(pattern: str) -> str:
 
 platform_registry: PluginRegistry[BasePlatform] = PluginRegistry("tidegate.platforms", BasePlatform)
 platform_registry.register_lazy("local", "tidegate.platforms.local:LocalPlatform")
+for _scheme, _place in {
+    "s3": "s3:S3Platform [aws]",
+    "s3a": "s3:S3Platform [aws]",
+    "az": "azure:AzurePlatform [azure]",
+    "abfs": "azure:AzurePlatform [azure]",
+    "abfss": "azure:AzurePlatform [azure]",
+    "gs": "gcs:GCSPlatform [gcp]",
+}.items():
+    platform_registry.register_lazy(_scheme, f"tidegate.platforms.{_place}")

@@ -5,13 +5,18 @@ from __future__ import annotations
 import fnmatch
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tidegate.errors import PlaceUnavailableError, PlatformError
 from tidegate.platforms.base import BasePlatform, FileInfo, glob_root
+
+if TYPE_CHECKING:
+    from io import BufferedReader
 
 
 class LocalPlatform(BasePlatform):
@@ -51,6 +56,11 @@ class LocalPlatform(BasePlatform):
         with _translated(path):
             return Path(path).read_bytes()
 
+    def open(self, path: str) -> BufferedReader:
+        """Open a file to read parts of it."""
+        with _translated(path):
+            return open(path, "rb")
+
     def put_if_absent(self, path: str, data: bytes) -> bool:
         """Create the file through a hard link: all of it appears, or it exists already."""
         draft = f"{path}.{uuid.uuid4().hex}.draft"
@@ -85,7 +95,12 @@ class LocalPlatform(BasePlatform):
             while os.path.isdir(path) and not os.path.islink(path):
                 with suppress(FileNotFoundError):  # another removes it at the same time
                     shutil.rmtree(path)
-            Path(path).unlink(missing_ok=True)
+            with suppress(FileNotFoundError, NotADirectoryError):
+                Path(path).unlink()
+
+
+LOCAL = LocalPlatform()
+"""The file system of this machine, where nothing says otherwise."""
 
 
 def _walk(path: str, above: Sequence[os.stat_result] = ()) -> Iterator[FileInfo]:
@@ -105,7 +120,9 @@ def _matching(folder: str, parts: Sequence[str], above: Sequence[os.stat_result]
     """Yield the files below a folder whose names match the parts of a pattern; `**` is any number of folders."""
     try:
         here = os.stat(folder or ".")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    if not stat.S_ISDIR(here.st_mode):
         return
     if any(os.path.samestat(here, other) for other in above):
         return
