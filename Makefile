@@ -23,7 +23,7 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 CODE := $(wildcard src tests bench chaos tools)
 TYPED := $(wildcard src tests/typing tools)
 # The extras that tests use.
-EXTRAS := api aws azure databricks duckdb excel gcp iceberg mongodb mssql mysql openlineage postgres
+EXTRAS := api aws azure databricks duckdb excel gcp iceberg mongodb mssql mysql openlineage oracle postgres
 CHECKS := lint types layers sizes lock-check docs
 
 # The name of a step, so that a quiet step still says what it does.

@@ -198,6 +198,10 @@ class Database(ABC):
     def place(self) -> str:
         """Return the database as messages name it, host:port/database: never with credentials."""
 
+    def exists(self) -> bool:
+        """Tell whether there is a database: False for a file that the first session which may write will make."""
+        return True
+
     @abstractmethod
     def session(self, *, snapshot: bool | str = False, read_only: bool = False) -> AbstractContextManager[Session]:
         """Open a session, closed with the block; what is not committed by then is undone.

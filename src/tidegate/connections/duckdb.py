@@ -52,6 +52,10 @@ class DuckDBDatabase(Database):
         """Return the path."""
         return self.path
 
+    def exists(self) -> bool:
+        """Tell whether the file is there."""
+        return Path(self.path).exists()
+
     @contextmanager
     def session(self, *, snapshot: bool | str = False, read_only: bool = False) -> Iterator[Session]:
         """Open a session. One that only reads joins what this process has open, for writing too."""

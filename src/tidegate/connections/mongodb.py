@@ -47,7 +47,7 @@ OWN = "_tidegate_"
 MICROSECONDS = "_tidegate_us"
 """Field of a document with what its times have beyond milliseconds, which BSON lacks: column → microseconds."""
 
-_LEAST_MAJORITY_SNAPSHOT = 13
+_WITH_SNAPSHOTS = 13
 """Wire version of MongoDB 5.0, the first whose reads outside of transactions see a snapshot."""
 _REFUSED = frozenset({11, 13, 18, 33, 8000})
 _UNAVAILABLE = frozenset({6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
@@ -100,12 +100,28 @@ class MongoPlace:
             self._name, VALUES, ReadPreference.PRIMARY, WriteConcern("majority"), ReadConcern("majority")
         )
 
+    def require_transactions(self) -> None:
+        """Refuse a server that has no transactions.
+
+        Raises:
+            ConfigurationError: it is no part of a replica set (TG754).
+        """
+        if not _has_transactions(self._hello):
+            raise self._standalone()
+
     def has_snapshots(self) -> bool:
         """Tell whether reads can see one moment: of a replica set or a sharded cluster, from MongoDB 5.0 on."""
+        return _has_transactions(self._hello) and self._hello["maxWireVersion"] >= _WITH_SNAPSHOTS
+
+    @cached_property
+    def _hello(self) -> Document:
         with self.translated():
-            hello = self.client.admin.command("hello")
-        is_set = "setName" in hello or hello.get("msg") == "isdbgrid"
-        return is_set and hello["maxWireVersion"] >= _LEAST_MAJORITY_SNAPSHOT
+            return self.client.admin.command("hello")
+
+    def _standalone(self) -> ConfigurationError:
+        hint = "start it as a replica set, of one node at least: mongod --replSet rs0, then rs.initiate()"
+        msg = "MongoDB has no transactions there: it runs as a standalone server, and a load has to be one step"
+        return ConfigurationError(msg, code="TG754", where=self.place(), hint=hint)
 
     @contextmanager
     def translated(self, *, committing: bool = False) -> Iterator[None]:
@@ -120,7 +136,7 @@ class MongoPlace:
             raise self._error(error, committing=committing) from error
 
     def _error(self, error: Exception, *, committing: bool) -> TidegateError:
-        code = error.code if isinstance(error, errors.OperationFailure) else None
+        code = _code(error)
         labels = error.has_error_label if isinstance(error, errors.PyMongoError) else lambda _: False
         place, cause, about = self.place(), _cause(error), {"error": code}
         is_lost = isinstance(error, errors.ConnectionFailure | OSError) or code in _UNAVAILABLE
@@ -129,13 +145,13 @@ class MongoPlace:
             msg = f"the connection to MongoDB broke during a commit: {cause}"
             return PlaceUnavailableError(msg, about, code="TG753", where=place, hint=hint)
         if code == _NO_TRANSACTIONS:
-            hint = "start it as a replica set, of one node at least: mongod --replSet rs0, then rs.initiate()"
-            msg = "MongoDB has no transactions there: it runs as a standalone server, and a load has to be one step"
-            return ConfigurationError(msg, about, code="TG754", where=place, hint=hint)
+            return self._standalone()
         if code in _UNDONE or (labels("TransientTransactionError") and not is_lost):
             hint = "nothing was changed; run again"
             if code == _SNAPSHOT_TOO_OLD:
-                hint = "the server keeps a snapshot for minSnapshotHistoryWindowInSeconds: raise it, or read less at once"
+                hint = (
+                    "the server keeps a snapshot for minSnapshotHistoryWindowInSeconds: raise it, or read less at once"
+                )
             return PlaceUnavailableError(f"MongoDB gave up: {cause}", about, code="TG752", where=place, hint=hint)
         if is_lost:
             hint = "is the server up, has it a primary, and does the connection say where?"
@@ -163,6 +179,31 @@ def _host_and_port(connection: Connection) -> str:
         msg = f"connection {connection.name!r} says no host"
         raise ConfigurationError(msg, code="TG726", hint="configure.host: <host>, or a url that has it")
     return f"{settings.host}:{settings.port or 27017}"
+
+
+def collection_named(schema: str | None, table: str) -> str:
+    """Return the name of a collection.
+
+    Raises:
+        ConfigurationError: it has a schema, which MongoDB does not have (TG726).
+    """
+    if schema:
+        msg = f"collection {table!r} has a schema_name, {schema!r}, and MongoDB has no schemas"
+        hint = "name the database in the connection; a name with dots, such as sales.orders, is one table"
+        raise ConfigurationError(msg, code="TG726", hint=hint)
+    return table
+
+
+def _has_transactions(hello: Document) -> bool:
+    return "setName" in hello or hello.get("msg") == "isdbgrid"
+
+
+def _code(error: Exception) -> int | None:
+    """Return the server's number of an error; of many operations, that of the first that failed."""
+    if isinstance(error, errors.BulkWriteError):
+        failed = (error.details or {}).get("writeErrors", ())
+        return int(failed[0]["code"]) if failed else None
+    return error.code if isinstance(error, errors.OperationFailure) else None
 
 
 def _cause(error: Exception) -> str:

@@ -10,10 +10,9 @@ import struct
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import mssql_python
-import pyarrow as pa
 
 from tidegate.connections.address import Address, address_of
 from tidegate.connections.database import BATCH_ROWS, Database, Session
@@ -24,6 +23,9 @@ from tidegate.connections.mssql_dialect import SQLServerDialect, arrow_type, wit
 from tidegate.connections.mssql_errors import translated
 from tidegate.connections.mssql_parameters import declared, sent, size
 from tidegate.errors import PlatformError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 T = TypeVar("T")
 

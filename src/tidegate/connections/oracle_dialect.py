@@ -92,7 +92,7 @@ class OracleDialect(Dialect):
 
     def delete_from(self, table: str, source: str, on: str) -> str:
         """Return a DELETE without AS, which Oracle does not know before aliases."""
-        return f"DELETE FROM {table} t WHERE EXISTS (SELECT 1 FROM {source} s WHERE {on})"  # noqa: S608 - quoted
+        return f"DELETE FROM {table} t WHERE EXISTS (SELECT 1 FROM {source} s WHERE {on})"
 
 
 def arrow_type(name: str, precision: int | None, scale: int | None) -> pa.DataType:

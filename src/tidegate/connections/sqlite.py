@@ -58,6 +58,10 @@ class SQLiteDatabase(Database):
         """Return the path."""
         return self.path
 
+    def exists(self) -> bool:
+        """Tell whether the file is there."""
+        return Path(self.path).exists()
+
     @contextmanager
     def session(self, *, snapshot: bool | str = False, read_only: bool = False) -> Iterator[Session]:
         """Open a session."""
