@@ -10,9 +10,11 @@ import struct
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import mssql_python
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tidegate.connections.address import Address, address_of
 from tidegate.connections.database import BATCH_ROWS, Database, Session
@@ -23,9 +25,6 @@ from tidegate.connections.mssql_dialect import SQLServerDialect, arrow_type, wit
 from tidegate.connections.mssql_errors import translated
 from tidegate.connections.mssql_parameters import declared, sent, size
 from tidegate.errors import PlatformError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 T = TypeVar("T")
 
@@ -183,7 +182,7 @@ class SQLServerSession(Session):
                     msg = f"the query has other columns than when it was described: {names}"
                     raise PlatformError(msg, code="TG724", where=self._place, hint="run again")
                 if batch.num_rows:
-                    yield exactly(batch, columns, self._place, rows_before=rows)
+                    yield exactly(_in_microseconds(batch), columns, self._place, rows_before=rows)
                 rows += batch.num_rows
 
     def _batches(self, sql: str, parameters: Sequence[Any], batch_rows: int) -> Generator[pa.RecordBatch]:
@@ -263,3 +262,11 @@ class SQLServerSession(Session):
 def _braced(value: str) -> str:
     """Return a value of a connection string, whatever it holds."""
     return "{" + value.replace("}", "}}") + "}"
+
+
+def _in_microseconds(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Cut times to microseconds: a datetime2 has seven digits unless told otherwise, and no table format keeps them."""
+    cut = [
+        pc.floor_temporal(array, unit="microsecond") if pa.types.is_timestamp(array.type) else array for array in batch
+    ]
+    return pa.record_batch(cut, names=batch.schema.names)
