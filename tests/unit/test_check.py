@@ -652,7 +652,7 @@ class TestNotRun:
         """Sections of the file, fields of a connection."""
         assert one(text)[:2] == ("TG113", f"{what}: declared, but this version of Tidegate does not run it")
 
-    @pytest.mark.parametrize(("source", "destination"), [("delta", "delta"), ("csv", "json")])
+    @pytest.mark.parametrize(("source", "destination"), [("csv", "json")])
     def test_formats_that_are_not_read_or_written(self, source: str, destination: str) -> None:
         """As source, or as destination."""
         text = CONNECTIONS + (

@@ -21,6 +21,7 @@ SECTIONS: dict[str, tuple[Command, ...]] = {
     ),
     "Load": (
         Command("check", "tidegate.cli.check", "Find everything that is wrong in the metadata"),
+        Command("doctor", "tidegate.cli.doctor", "Try every connection: names, credentials, rights, clocks"),
         Command("plan", "tidegate.cli.plan", "Show what a run would do now; change nothing"),
         Command("run", "tidegate.cli.run", "Load what is new, each flow in one atomic commit"),
         Command("replay", "tidegate.cli.replay", "Load a range of history again, in windows"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,25 +12,24 @@ from tidegate.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from tidegate.cli.parser import Parser
-    from tidegate.metadata import FileMetadata
+    from tidegate.metadata import BaseMetadataProvider
 
 WHAT = "What"
 OPTIONS = "Options"
+_PLACE = "metadata file, project folder, or URL of metadata; here when not given"
 
 
 def add_path(parser: Parser) -> None:
     """Add the argument PATH."""
     parser.option(
-        WHAT, "path", nargs="?", type=Path, default=Path(), metavar="PATH",
-        help="metadata file or project folder; here when not given",
+        WHAT, "path", nargs="?", type=located, default=Path(), metavar="PATH", help=_PLACE,
     )  # fmt: skip
 
 
 def add_project(parser: Parser) -> None:
     """Add `--project`, where PATH would be mistaken for something else."""
     parser.option(
-        OPTIONS, "--project", type=Path, default=Path(), metavar="PATH", dest="path",
-        help="metadata file or project folder; here when not given",
+        OPTIONS, "--project", type=located, default=Path(), metavar="PATH", dest="path", help=_PLACE,
     )  # fmt: skip
 
 
@@ -49,6 +49,15 @@ def add_metadata(parser: Parser) -> None:
     parser.option(OPTIONS, "--var", action="append", metavar="NAME=VALUE", help=about)
 
 
+def add_allowed_functions(parser: Parser, group: str) -> None:
+    """Add `--allow-functions`."""
+    about = "call only Python functions below this package or module; may be repeated"
+    parser.option(
+        group, "--allow-functions", action="append", type=naming, metavar="NAME", dest="allowed_function_prefixes",
+        help=about,
+    )  # fmt: skip
+
+
 def add_output(parser: Parser, *, default: str | None = "table") -> None:
     """Add `--output`, and `--help` after it: what every command ends with."""
     about = "how the result is written to stdout"
@@ -65,6 +74,15 @@ def naming(text: str) -> str:
     if not text.replace(",", "").strip():
         raise ArgumentTypeError(f"{text!r} names nothing")
     return text
+
+
+def located(text: str) -> str | Path:
+    """Return where metadata are: a URL as it is, anything else as a path.
+
+    >>> located("metadata.xlsx"), located("sqlite:///metadata.db")
+    (PosixPath('metadata.xlsx'), 'sqlite:///metadata.db')
+    """
+    return text if "://" in text else Path(text)
 
 
 def listed(values: Iterable[str] | None) -> list[str] | None:
@@ -92,16 +110,19 @@ def variables_of(assignments: Iterable[str] | None) -> dict[str, str]:
     return variables
 
 
-def metadata_of(options: Namespace) -> FileMetadata:
-    """Return the metadata that the options name."""
-    from tidegate.metadata import FileMetadata
+def metadata_of(options: Namespace) -> BaseMetadataProvider:
+    """Return the metadata that the options name; modules of the project can be imported from then on."""
+    from tidegate.metadata import open_metadata
 
-    return FileMetadata(
+    provider = open_metadata(
         options.path,
         profile=getattr(options, "profile", None),
         variables=variables_of(getattr(options, "var", None)),
         state=_state_of(options),
     )
+    if (root := str(provider.root.absolute())) not in sys.path:
+        sys.path.append(root)  # functions of the project are found there; last, they hide no installed module
+    return provider
 
 
 def _state_of(options: Namespace) -> str | None:

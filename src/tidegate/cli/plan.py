@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tidegate.cli.failure import FAILED
 from tidegate.cli.options import (
     OPTIONS,
+    add_allowed_functions,
     add_choice_of_flows,
     add_metadata,
     add_output,
@@ -51,6 +52,7 @@ def configure(parser: Parser) -> None:
     add_path(parser)
     add_choice_of_flows(parser)
     parser.option(OPTIONS, "--graph", action="store_true", help="draw which flow waits for which, and why")
+    add_allowed_functions(parser, OPTIONS)
     add_metadata(parser)
     add_output(parser)
     parser.set_defaults(execute=_plan)
@@ -61,7 +63,9 @@ def _plan(options: Namespace) -> int:
         from tidegate.cli.graph import show_graph
 
         return show_graph(options)
-    return show_plan(options, {})
+    from tidegate.cli.run import allowed_functions
+
+    return show_plan(options, allowed_functions(options))
 
 
 def show_plan(options: Namespace, config: Mapping[str, Any]) -> int:

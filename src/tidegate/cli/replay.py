@@ -9,7 +9,15 @@ from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tidegate.cli.options import add_choice_of_flows, add_metadata, add_output, add_path, listed, metadata_of
+from tidegate.cli.options import (
+    add_allowed_functions,
+    add_choice_of_flows,
+    add_metadata,
+    add_output,
+    add_path,
+    listed,
+    metadata_of,
+)
 from tidegate.cli.parser import UsageError
 from tidegate.cli.run import HOW, RUN_OPTIONS, config_of, show_result
 from tidegate.cli.table import Column, tell_table
@@ -47,6 +55,7 @@ def configure(parser: Parser) -> None:
     parser.option(HOW, "--dry-run", action="store_true", help="say which windows would be loaded, and change nothing")
     for name, about in RUN_OPTIONS.items():
         parser.option(HOW, name, **about)
+    add_allowed_functions(parser, HOW)
     add_metadata(parser)
     add_output(parser, default=None)
     parser.set_defaults(execute=_replay)

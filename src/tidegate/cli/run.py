@@ -8,6 +8,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from tidegate.cli.options import (
+    add_allowed_functions,
     add_choice_of_flows,
     add_metadata,
     add_output,
@@ -44,6 +45,7 @@ def configure(parser: Parser) -> None:
     parser.option(HOW, "--dry-run", action="store_true", help="plan, and change nothing: `tidegate plan`")
     for name, about in RUN_OPTIONS.items():
         parser.option(HOW, name, **about)
+    add_allowed_functions(parser, HOW)
     add_metadata(parser)
     add_output(parser, default=None)
     parser.set_defaults(execute=_run)
@@ -87,7 +89,13 @@ def config_of(options: Namespace) -> dict[str, Any]:
         hint = f"give each job its own: --job-index 0 to {options.job_num - 1}"
         raise UsageError(f"--job-num {options.job_num} without --job-index", hint)
     given = {name: getattr(options, name) for name in _CONFIG if getattr(options, name) is not None}
-    return {**given, "base_log_path": options.log_path}
+    return {**given, **allowed_functions(options), "base_log_path": options.log_path}
+
+
+def allowed_functions(options: Namespace) -> dict[str, list[str]]:
+    """Return which functions may be called, as an option of a run, if it is given."""
+    prefixes = listed(options.allowed_function_prefixes)
+    return {"allowed_function_prefixes": prefixes} if prefixes else {}
 
 
 def show_result(result: ExecutionResult, output: str | None, *, exit_code: int) -> None:

@@ -29,7 +29,7 @@ _OF_FILES = frozenset({"date_folder_partitions"})
 _DATAFLOW = frozenset({"configure", "quality"})
 _SOURCE_FIELDS = frozenset({"query", "python_function"})
 _SOURCE_FIELDS_OF = {
-    **dict.fromkeys(("database", "file", "lakehouse"), frozenset({"query"})),
+    **dict.fromkeys(("database", "file", "lakehouse", "mongodb"), frozenset({"query"})),
     "function": frozenset({"python_function"}),
 }
 _OF_APIS = frozenset(SourceSettings.model_fields) - {"read_options", *LookBackFields.model_fields}

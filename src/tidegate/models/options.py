@@ -185,6 +185,9 @@ _SQL = (
     Option(name="partition_column", wanted="the name of a column", read=_text, spellings=("partitionColumn",)),
     Option(name="partition_count", wanted="a number above 0", read=_count_above_zero, spellings=("numPartitions",)),
 )
+_MONGODB = (
+    Option(name="batch_size", wanted="a number of documents above 0", read=_count_above_zero, spellings=("batchSize",)),
+)
 _TIMESTAMP = Option(
     name="timestamp",
     wanted="a time such as 2026-01-31T12:00:00Z",
@@ -194,9 +197,7 @@ _TIMESTAMP = Option(
 _DELTA = (
     Option(name="version", wanted="a version number", read=_count, spellings=("versionAsOf", "version_as_of")),
     _TIMESTAMP,
-    Option(
-        name="change_feed", wanted="true or false", read=_flag, spellings=("readChangeFeed", "readChangeData")
-    ),
+    Option(name="change_feed", wanted="true or false", read=_flag, spellings=("readChangeFeed", "readChangeData")),
     Option(name="starting_version", wanted="a version number", read=_count, spellings=("startingVersion",)),
 )
 _ICEBERG = (
@@ -233,6 +234,7 @@ READ_OPTIONS: Mapping[str, Mapping[str, Option]] = MappingProxyType(
         "excel": _by_spelling(_EXCEL),
         "sql": _by_spelling(_SQL),
         "api": {},
+        "mongodb": _by_spelling(_MONGODB),
         "delta": _by_spelling(_DELTA),
         "iceberg": _by_spelling(_ICEBERG),
         "function": {},
@@ -241,7 +243,7 @@ READ_OPTIONS: Mapping[str, Mapping[str, Option]] = MappingProxyType(
 """Format to spelling to option. A format that is not here is not read by this version."""
 
 WRITE_OPTIONS: Mapping[str, Mapping[str, Option]] = MappingProxyType(
-    {**dict.fromkeys(("delta", "iceberg", "parquet", "csv", "jsonl"), _by_spelling(_WRITE)), "sql": {}}
+    {**dict.fromkeys(("delta", "iceberg", "parquet", "csv", "jsonl"), _by_spelling(_WRITE)), "sql": {}, "mongodb": {}}
 )
 """Format to spelling to option. A format that is not here is not written by this version."""
 
