@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.services import (
     Server,
@@ -19,6 +20,9 @@ from tests.services import (
     shared_postgres,
     unavailable,
 )
+
+settings.register_profile("tidegate", deadline=None)  # no test is timed
+settings.load_profile("tidegate")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
