@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegate.cli.failure import MISUSED, warn
+from tidegate.cli.metadata_import import configure_import
 from tidegate.cli.options import OPTIONS, WHAT, add_output, located, naming, variables_of
 from tidegate.cli.parser import Parser
 from tidegate.cli.terminal import styled, tell, tell_json
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 USAGE = "ACTION [OPTIONS]"
 _ACTIONS = {
     "convert": ("FROM TO", "Copy metadata to another file, database or service; ids are kept"),
+    "import": ("CONNECTION|URL --to CONNECTION", "Propose dataflows for the tables of a database, as YAML"),
     "template": ("FILE", "Write an Excel workbook to fill in, with an example"),
 }
 _PLACE = "file (.yaml, .json, .xlsx), project folder, database URL, or https://.../workspaces/NAME"
@@ -26,7 +28,7 @@ _PLACE = "file (.yaml, .json, .xlsx), project folder, database URL, or https://.
 def configure(parser: Parser) -> None:
     """Set up the command line."""
     actions = parser.add_subparsers(title="Actions", metavar="ACTION", parser_class=Parser)
-    configures = {"convert": _configure_convert, "template": _configure_template}
+    configures = {"convert": _configure_convert, "import": configure_import, "template": _configure_template}
     for name, (usage, summary) in _ACTIONS.items():
         about: dict[str, Any] = {"usage": f"{usage} [OPTIONS]", "summary": f"{summary}.", "help": summary}
         action: Parser = actions.add_parser(name, prog=f"tidegate metadata {name}", **about)

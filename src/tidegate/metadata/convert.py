@@ -159,14 +159,15 @@ def _write_json(path: Path, content: Content) -> None:
 
 
 def _write_yaml(path: Path, content: Content) -> None:
-    text = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    text = yaml.dump(content, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
     path.write_text(text, encoding="utf-8")
 
 
-class _Dumper(yaml.SafeDumper):
+class Dumper(yaml.SafeDumper):
     """Writes YAML that means the same to readers of 1.1 and of 1.2: text is quoted unless it looks like a name."""
 
     def ignore_aliases(self, data: Any) -> bool:
+        """Write what occurs twice in both places."""
         return True
 
 
@@ -175,7 +176,7 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else '"')
 
 
-_Dumper.add_representer(str, _text)
+Dumper.add_representer(str, _text)
 _WRITERS: dict[str, Callable[[Path, Content], None]] = {
     ".yaml": _write_yaml,
     ".yml": _write_yaml,

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from tidegate.errors import MetadataError
 from tidegate.models.connection import FILE_FORMATS
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from tidegate.connections import Database
     from tidegate.models import Connection
 
@@ -31,6 +31,8 @@ _CREATED = re.compile(
 """Names of columns with the time at which a row came to be."""
 _EVENTS = re.compile(r"(^|_)(events?|logs?|history|audits?|journal|clicks|visits|measurements|readings|messages)($|_)")
 """Names of tables whose rows are mostly added, and not changed."""
+_IN_FILES, _MAIN = frozenset({"sqlite", "duckdb"}), "main"
+"""Databases of one file have one schema, as a rule, which need not be said."""
 _LONG_NUMBER = "decimal(38, 10)"
 
 
@@ -61,7 +63,9 @@ class Proposal:
     """Each a sentence for whoever reads the metadata."""
 
 
-def found_tables(database: Database, *, schema: str | None = None, patterns: Sequence[str] = ()) -> Iterator[FoundTable]:
+def found_tables(
+    database: Database, *, schema: str | None = None, patterns: Sequence[str] = ()
+) -> Iterator[FoundTable]:
     """Yield the tables and views of a database, but those that Tidegate keeps for itself.
 
     Args:
@@ -87,7 +91,8 @@ def found_tables(database: Database, *, schema: str | None = None, patterns: Seq
                 continue
             rows = f"SELECT * FROM {database.dialect.quoted(within, name)}"  # noqa: S608 - quoted by the dialect
             key, long_numbers = session.primary_key(within, name), session.long_numbers(rows)
-            yield FoundTable(schema=within, name=name, columns=columns, key=key, long_numbers=long_numbers)
+            own = None if within == _MAIN and database.kind in _IN_FILES else within
+            yield FoundTable(schema=own, name=name, columns=columns, key=key, long_numbers=long_numbers)
 
 
 def proposal(table: FoundTable, *, name: str, source: str, destination: Connection) -> Proposal:
@@ -155,8 +160,10 @@ def _way_to_load(table: FoundTable, *, merges: bool) -> tuple[str, str | None, l
 
 
 def _changed(table: FoundTable) -> str | None:
+    from pyarrow import types
+
     for column, dtype in table.columns.items():
-        if pa.types.is_binary(dtype) and _ROW_VERSION.fullmatch(column.lower()):
+        if types.is_binary(dtype) and _ROW_VERSION.fullmatch(column.lower()):
             return column
     return _of_time(table, _CHANGED)
 
@@ -167,15 +174,19 @@ def _created(table: FoundTable) -> str | None:
 
 def _of_time(table: FoundTable, names: re.Pattern[str]) -> str | None:
     """Return the column of a time, or else of a date, that is called so."""
+    from pyarrow import types
+
     fitting = [column for column in table.columns if names.fullmatch(re.sub(r"[\W_]", "", column.lower()))]
-    times = [column for column in fitting if pa.types.is_timestamp(table.columns[column])]
-    dates = [column for column in fitting if pa.types.is_date(table.columns[column])]
+    times = [column for column in fitting if types.is_timestamp(table.columns[column])]
+    dates = [column for column in fitting if types.is_date(table.columns[column])]
     return next(iter(times + dates), None)
 
 
 def _number(table: FoundTable) -> str | None:
     """Return the one column of the key, when it is a whole number."""
-    return table.key[0] if len(table.key) == 1 and pa.types.is_integer(table.columns[table.key[0]]) else None
+    from pyarrow import types
+
+    return table.key[0] if len(table.key) == 1 and types.is_integer(table.columns[table.key[0]]) else None
 
 
 def _fits(schema: str | None, name: str, patterns: Sequence[str]) -> bool:
