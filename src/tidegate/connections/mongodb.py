@@ -15,7 +15,7 @@ TG755     PlatformError                       it refused an operation
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
@@ -80,7 +80,7 @@ class MongoPlace:
         settings = self._connection.settings
         given = {"username": settings.username, "password": settings.password}
         is_in_url = "@" in urlsplit(self._url or "").netloc
-        login = {} if is_in_url else {name: value for name, value in given.items() if value is not None}
+        login: dict[str, Any] = {} if is_in_url else {name: value for name, value in given.items() if value is not None}
         with self.translated():
             client: MongoClient[Document] = MongoClient(
                 self._url or f"mongodb://{self._hosts}", appname="tidegate", **login
@@ -166,7 +166,7 @@ class MongoPlace:
 def with_microseconds(document: Document) -> Document:
     """Return a document with its times as they were written: what BSON lacks of them stands in a field beside."""
     beyond = document.pop(MICROSECONDS, None)
-    if isinstance(beyond, Mapping):
+    if type(beyond) is dict:
         for column, microseconds in beyond.items():
             if document.get(column) is not None:
                 document[column] += timedelta(microseconds=microseconds)

@@ -76,6 +76,10 @@ class RowChange:
     """Columns that tell a merged row from all others; NULL equals NULL."""
     added: tuple[WrittenFile, ...] = ()
     """Rows that are added."""
+    kept: tuple[WrittenFile, ...] = ()
+    """Rows that were removed with others, and stay: all columns of the table."""
+    columns: Mapping[str, pa.DataType] = field(default_factory=dict)
+    """Columns of merged and added rows besides those of the load, which these rows have values for too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,5 +213,6 @@ table_registry: PluginRegistry[BaseTable] = PluginRegistry("tidegate.destination
 table_registry.register_lazy("delta", "tidegate.destinations.delta:DeltaTable")
 table_registry.register_lazy("iceberg", "tidegate.destinations.iceberg:IcebergTable")
 table_registry.register_lazy("sql", "tidegate.destinations.database:DatabaseTable")
+table_registry.register_lazy("mongodb", "tidegate.destinations.mongodb:MongoTable [mongodb]")
 for _format in ("parquet", "csv", "jsonl"):
     table_registry.register_lazy(_format, "tidegate.destinations.files:FileTable")

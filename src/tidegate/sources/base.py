@@ -130,6 +130,7 @@ for _format in ("csv", "json", "jsonl", "parquet", "avro", "excel"):
     source_registry.register_lazy(_format, "tidegate.sources.files:FileSource")
 source_registry.register_lazy("sql", "tidegate.sources.database:DatabaseSource")
 source_registry.register_lazy("api", "tidegate.sources.api:ApiSource")
+source_registry.register_lazy("mongodb", "tidegate.sources.mongodb:MongoSource [mongodb]")
 source_registry.register_lazy("delta", "tidegate.sources.delta:DeltaSource")
 source_registry.register_lazy("iceberg", "tidegate.sources.iceberg:IcebergSource [iceberg]")
 source_registry.register_lazy("function", "tidegate.sources.function:FunctionSource")
