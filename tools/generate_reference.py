@@ -32,7 +32,8 @@ Fields marked † can be declared, and this version does not run them: `tidegate
 ([TG113](error-codes.md#tg113)) when they hold anything but their default.
 
 This version reads {sources}; it writes {destinations}; it runs the load types {load_types}. `full_load` is `overwrite`;
-{keyed} need `delta` or `iceberg`. [Choose a load type](../how-to/choose-a-load-type.md) says which does what.
+{keyed} need `delta`, `iceberg`, `sql` or `mongodb`.
+[Choose a load type](../how-to/choose-a-load-type.md) says which does what.
 """
 _OPTIONS = """\
 # Options
