@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Format = Literal["delta", "iceberg", "parquet", "csv", "jsonl"]
+Format = Literal["delta", "iceberg", "parquet", "csv", "jsonl", "sql"]
 FILES: tuple[Format, ...] = ("parquet", "csv", "jsonl")
 
 Feed = Literal[

@@ -21,7 +21,7 @@ from chaos.cases import Flow
 from tidegate.destinations import strategy_registry, table_registry
 
 When = Literal["before", "after"]
-Only = Literal["rewriting", "iceberg", "files"]
+Only = Literal["rewriting", "iceberg", "files", "sql"]
 COMPACTION = "compaction"
 """No function: a foreign compaction runs beside the load, and one of the two is killed."""
 RECOVERING = "recovering"
@@ -57,6 +57,7 @@ _LOCAL = "tidegate.platforms.local:LocalPlatform"
 _REWRITE = "tidegate.destinations.load_strategies.copy_on_write:CopyOnWrite"
 _PRODUCER = "pyiceberg.table.update.snapshot:_SnapshotProducer"
 _CATALOG = "pyiceberg.catalog"
+_SESSION = "tidegate.connections.database:Session"
 
 
 def _at(when: When, *targets: str, **about: Any) -> Failpoint:
@@ -82,6 +83,10 @@ FAILPOINTS = {
     "record put": _at("after", f"{_LOCAL}.put_if_absent", only="files", commits=True),
     "files moving": _at("before", f"{_LOCAL}.move", most=3, only="files", commits=True),
     "published": _at("after", f"{_FILES}._publish", only="files", commits=True),
+    "statement": _at("after", f"{_SESSION}.execute", most=10, only="sql"),
+    "rows sent": _at("after", f"{_SESSION}.insert", only="sql"),
+    "uncommitted rows": _at("before", f"{_SESSION}.commit", only="sql"),
+    "committed rows": _at("after", f"{_SESSION}.commit", only="sql", commits=True),
     "race lost": _at("after", f"{_STRATEGY}.change", least=2, most=2, first_load=False, loses_race=True),
     "retrying": _at("before", f"{_TABLE}.commit", least=2, most=2, first_load=False, loses_race=True),
     "race won": _at("after", f"{_TABLE}.commit", first_load=False, loses_race=True, commits=True),
@@ -100,7 +105,7 @@ def on_the_way_of(flows: Sequence[Flow]) -> list[str]:
     passed: set[str | None] = {None, *(flow.format for flow in flows)}
     passed |= {"files"} if any(flow.is_files for flow in flows) else set()
     passed |= {"rewriting"} if any(flow.strategy.rewrites for flow in flows) else set()
-    compacted = any(not flow.is_files for flow in flows)
+    compacted = any(flow.format in {"delta", "iceberg"} for flow in flows)
     return [name for name, point in FAILPOINTS.items() if point.only in passed and (compacted or name != COMPACTION)]
 
 

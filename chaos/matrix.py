@@ -25,6 +25,7 @@ def _matrix() -> Iterator[Flow]:
         yield from (_flow(strategy, destination) for strategy in STRATEGIES)
         yield from (_flow(strategy, destination, partitioned=True) for strategy in _PARTITIONED)
     yield from (_flow(strategy, destination) for destination, strategy in product(FILES, _OF_FILES))
+    yield from (_flow(strategy, "sql") for strategy in STRATEGIES)
 
 
 def _alone(flow: Flow) -> Case:
@@ -91,6 +92,8 @@ SHORT = (
     "merge-upsert-iceberg",
     "merge-delete-iceberg",
     "scd2-iceberg",
+    "merge-upsert-sql",
+    "scd2-sql",
     "overwrite-parquet",
     "overwrite-partitions-csv",
     "append-partitioned-jsonl",

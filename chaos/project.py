@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.cases import Case, Flow
+from chaos.database_tables import DATABASE
 from chaos.feeds import SECONDS
 from chaos.rows import time_of
 from tidegate.models.base import derived_id
@@ -35,6 +36,7 @@ class Project:
     def create(self) -> None:
         """Write the metadata."""
         self.root.mkdir(parents=True)
+        self.lake.mkdir(parents=True, exist_ok=True)
         self.metadata.write_text(json.dumps(self._declared(), indent=2), encoding="utf-8")
 
     @property
@@ -69,7 +71,11 @@ class Project:
     def _declared(self) -> dict[str, Any]:
         formats = sorted({flow.format for flow in self.case.flows})
         base = {"base_path": str(self.lake)}
-        lake = [{"name": f"lake_{name}", "format": name, "configure": base} for name in formats]
+        database = {"database_type": "sqlite", "database": str(self.lake / DATABASE)}
+        lake = [
+            {"name": f"lake_{name}", "format": name, "configure": database if name == "sql" else base}
+            for name in formats
+        ]
         source = {"name": "source", "format": "parquet", "configure": {"base_path": str(self.sources)}}
         return {"connections": [source, *lake], "dataflows": [self._dataflow(flow) for flow in self.case.flows]}
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import deltalake
+import polars as pl
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from chaos import iceberg_tables, tables
+from chaos import database_tables, iceberg_tables, tables
 from chaos.cases import Flow
 
 _PAUSE = 0.005
@@ -110,4 +111,19 @@ class _Files(_Look):
         self._seen = seen
 
 
-_LOOKS: dict[str, Callable[[Path, Flow], _Look]] = {"delta": _Delta, "iceberg": _Iceberg}
+class _Database(_Look):
+    def sights(self) -> Iterator[Sight]:
+        if not self.path.with_name(database_tables.DATABASE).exists():
+            return
+        state = database_tables.state(self.path)
+        if state is None or state == self._seen:
+            return
+        self._seen = state
+        rows = database_tables.rows(self.path)
+        column = _CURRENT[self.flow.strategy.keeps]
+        if column:
+            rows = rows.filter(pl.col(column) == 1 if column == "__is_current" else pl.col(column).is_null())
+        yield {"rows": rows.height, "revisions": int(rows["revision"].sum() or 0)}
+
+
+_LOOKS: dict[str, Callable[[Path, Flow], _Look]] = {"delta": _Delta, "iceberg": _Iceberg, "sql": _Database}

@@ -13,7 +13,7 @@ import deltalake
 import polars as pl
 import pyarrow as pa
 
-from chaos import iceberg_tables
+from chaos import database_tables, iceberg_tables
 from chaos.cases import Flow
 from chaos.oracle import columns_of
 from chaos.project import dataflow_id
@@ -32,6 +32,8 @@ _KEPT = {
 def read_rows(path: Path, flow: Flow) -> pl.DataFrame:
     """Return the rows as an ordinary reader of the format finds them: what is compared of them."""
     nothing = pl.DataFrame(schema=columns_of(flow))
+    if flow.format == "sql":
+        return pl.concat([nothing, _selected(database_tables.rows(path), flow)])
     return pl.concat([nothing, *(read_file(file, path, flow) for file in visible_files(path, flow))])
 
 
@@ -62,7 +64,6 @@ def delta_files(table: deltalake.DeltaTable, root: Path) -> list[str]:
 
 def read_file(file: Path, root: Path, flow: Flow) -> pl.DataFrame:
     """Return the rows of one file of the table below `root`."""
-    columns = columns_of(flow)
     match flow.format:
         case "csv":
             rows = pl.read_csv(file, infer_schema=False)
@@ -73,6 +74,15 @@ def read_file(file: Path, root: Path, flow: Flow) -> pl.DataFrame:
     if flow.format != "iceberg":
         folders = dict(part.split("=", 1) for part in file.relative_to(root).parts[:-1])
         rows = rows.with_columns(pl.lit(value).alias(column) for column, value in folders.items())
+    return _selected(rows, flow)
+
+
+def _selected(rows: pl.DataFrame, flow: Flow) -> pl.DataFrame:
+    """Return what is compared of rows."""
+    columns = columns_of(flow)
+    if flow.format == "sql":
+        times = [name for name in ("__valid_from", "__valid_to") if name in rows.columns]
+        rows = rows.with_columns(map(database_tables.as_times, [*times, "changed_at"]))
     kept = [_KEPT[column].alias(column) for column in columns if column in {**DELETED, **VERSIONS}]
     return rows.select(
         *(_as(column, rows.schema[column], dtype) for column, dtype in BUSINESS.items()),
@@ -90,6 +100,8 @@ def sequence_of(path: Path, flow: Flow) -> int:
     """Return the sequence number of the flow's last commit, as the destination itself has it."""
     if flow.format == "delta":
         return deltalake.DeltaTable(path).transaction_version(dataflow_id(flow)) or 0
+    if flow.format == "sql":
+        return database_tables.sequence_of(path, dataflow_id(flow))
     if flow.format == "iceberg":
         return iceberg_tables.sequence_of(path, dataflow_id(flow))
     records = sorted((path / _HIDDEN / "log").glob("*.json"))
@@ -113,6 +125,8 @@ def faults(path: Path, flow: Flow) -> Iterator[str]:
             yield from _delta_faults(path)
         case "iceberg":
             yield from iceberg_tables.faults(path)
+        case "sql":
+            yield from database_tables.faults(path)
         case _:
             yield from _folder_faults(path, flow)
 
@@ -159,6 +173,8 @@ def litter(path: Path, flow: Flow) -> int:
             return sum(file.name not in names for file in path.rglob("*.parquet"))
         case "iceberg":
             return iceberg_tables.litter(path)
+        case "sql":
+            return 0
         case _:
             return sum(file.is_file() for file in (path / _HIDDEN / "staged").rglob("*"))
 

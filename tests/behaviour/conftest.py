@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from tests.behaviour.places import PLACES, Place, PlaceOf, mariadb_at, mongodb_at, postgresql_at
 from tests.behaviour.project import Project
 
-DESTINATIONS = ("delta", "iceberg", "parquet", "csv", "jsonl")
+DESTINATIONS = ("delta", "iceberg", "parquet", "csv", "jsonl", "sqlite", "postgresql")
+SERVERS = {"postgresql": "postgres_url", "mariadb": "mariadb_url"}
+"""Kind of database → fixture of the URL of an empty one."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,9 +40,41 @@ def destination_format(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def any_project(tmp_path: Path, destination_format: str) -> Project:
+def any_project(tmp_path: Path, destination_format: str, request: pytest.FixtureRequest) -> Project:
     """A project, for each format of destination."""
-    return Project(tmp_path, destination_format)
+    return project_for(request, tmp_path, destination_format)
+
+
+def project_for(request: pytest.FixtureRequest, root: Path, destination_format: str) -> Project:
+    """Return a project whose destinations have this format, or are in a database of this kind."""
+    server = SERVERS.get(destination_format)
+    return Project(root, destination_format, url=request.getfixturevalue(server) if server else None)
+
+
+@pytest.fixture(scope="session")
+def place_of(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> PlaceOf:
+    """Return the place of a kind; all tests of a worker share it."""
+    places: dict[str, Place] = {}
+    root = tmp_path_factory.mktemp("places")
+
+    def made(kind: str) -> Place:
+        match kind:
+            case "postgresql":
+                return postgresql_at(request.getfixturevalue("postgres_server").port)
+            case "mariadb":
+                return mariadb_at(request.getfixturevalue("mariadb_server").port)
+            case "mongodb":
+                return mongodb_at(request.getfixturevalue("mongodb_server").port)
+            case _:
+                (root / kind).mkdir()
+                return PLACES[kind](root / kind)
+
+    def place(kind: str) -> Place:
+        if kind not in places:
+            places[kind] = made(kind)
+        return places[kind]
+
+    return place
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@ from typing import Any
 
 import deltalake
 
+from tests.behaviour.databases import frame_of
 from tests.behaviour.project import Project, iceberg_table
 from tidegate import DataFlow
+from tidegate.connections import database_of
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -52,7 +54,10 @@ def versions(project: Project, flow: DataFlow, *columns: str) -> list[tuple[Any,
 
 
 def live_files(flow: DataFlow) -> set[str]:
-    """Return the names of the files that make up the table."""
+    """Return the names of the files that make up the table; of a database, its rows."""
+    if flow.destination.connection.format == "sql":  # type: ignore[union-attr]
+        rows = frame_of(database_of(flow.destination.connection), flow.destination.table)  # type: ignore[arg-type]
+        return set(map(repr, rows.rows()))
     if flow.destination.connection.format == "iceberg":  # type: ignore[union-attr]
         return {Path(task.file.file_path).name for task in iceberg_table(flow).scan().plan_files()}
     return {Path(uri).name for uri in deltalake.DeltaTable(str(flow.destination.path)).file_uris()}

@@ -1,6 +1,7 @@
 """Runs one flow in a process of its own that stops short of its commit until it is told to go on.
 
-Arguments: the project's folder, the state file, the flow as JSON. Prints `ready` before the commit, waits for a line,
+Arguments: the project's folder, its destination format, the URL of its database or nothing, the state file, the flow
+as JSON. Prints `ready` before the commit, waits for a line,
 then prints the report.
 """
 
@@ -32,9 +33,10 @@ class PauseBeforeCommit:
 
 def main() -> None:
     """Run the flow."""
-    root, state, options = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
-    flow = Project(root).flow(**options)
-    with create_driver(root=state.parent, state=SQLiteStateStore(state), sinks=[PauseBeforeCommit()]) as driver:
+    root, destination_format, url, state, options = sys.argv[1:]
+    flow = Project(Path(root), destination_format, url=url or None).flow(**json.loads(options))
+    store = SQLiteStateStore(Path(state))
+    with create_driver(root=Path(state).parent, state=store, sinks=[PauseBeforeCommit()]) as driver:
         (unit,) = driver.run(dataflows=[flow]).units
     sys.stdout.write(json.dumps(unit.to_dict()) + "\n")
 

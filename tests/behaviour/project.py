@@ -17,7 +17,9 @@ import polars as pl
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 
+from tests.behaviour.databases import all_tables, frame_of
 from tidegate import Connection, DataFlow, Destination, RunConfig, Source, Transform, create_driver
+from tidegate.connections import database_of
 from tidegate.orchestration.explainer import explain
 from tidegate.orchestration.stages import UnitPlan
 from tidegate.reporting import ErrorReport, ExecutionResult, UnitReport
@@ -25,6 +27,7 @@ from tidegate.reporting.events import UnitFinished
 from tidegate.state import FlowState, SQLiteStateStore
 from tidegate.transformers.system_columns import SYSTEM_COLUMNS
 
+DATABASES = ("sqlite", "postgresql", "duckdb", "mariadb")
 _START = 1_700_000_000_000_000_000
 
 
@@ -35,8 +38,10 @@ class Project:
     quick the test is and however coarse the file system's clock.
     """
 
-    def __init__(self, root: Path, destination_format: str = "delta") -> None:
+    def __init__(self, root: Path, destination_format: str = "delta", *, url: str | None = None) -> None:
+        """Take a folder; and for the destination its format, or the kind of a database, with the URL of a server."""
         self.root = root
+        self.url = url
         self.source_root = root / "in"
         self.destination_root = root / "out"
         self.destination_format = destination_format
@@ -137,12 +142,8 @@ class Project:
                 configure={"read_options": dict(read_options or {})},
             ),
             destination=Destination(
-                connection=Connection(
-                    name="lake",
-                    format=to or self.destination_format,
-                    configure={"base_path": str(destination_root or self.destination_root)},
-                ),
-                table=table,
+                connection=self.lake(to or self.destination_format, destination_root or self.destination_root),
+                table=f"{destination_root.name}_{table}" if destination_root and self.url else table,
                 load_type=load_type,
                 merge_keys=keys,
                 partition_columns=partitions,
@@ -150,6 +151,14 @@ class Project:
             ),
             transform=Transform(schema_hints=schema_hints, **transform),
         )
+
+    def lake(self, kind: str, root: Path) -> Connection:
+        """Declare where destinations are: a folder, or a database, which is a file there or has a URL."""
+        if kind not in DATABASES:
+            return Connection(name="lake", format=kind, configure={"base_path": str(root)})
+        root.mkdir(parents=True, exist_ok=True)
+        place = {"url": self.url} if self.url else {"database_type": kind, "database": str(root / f"lake.{kind}")}
+        return Connection(name="lake", format="sql", configure=place)
 
     def merge(self, table: str = "events", *, keys: str | Sequence[str] = "id", **options: Any) -> DataFlow:
         """Declare a flow that merges by key."""
@@ -221,14 +230,21 @@ class Project:
         """Return all bytes below source and destination, and the flow's position."""
         return {
             "source": tree(self.source_root),
-            "destination": tree(Path(flow.destination.path or "")),
+            "destination": self._destination(flow),
             "position": self.position(flow) if self.state_path.exists() else None,
         }
+
+    def _destination(self, flow: DataFlow) -> dict[str, Any]:
+        if self.destination_format not in DATABASES:
+            return tree(Path(flow.destination.path or ""))
+        return all_tables(database_of(flow.destination.connection))  # type: ignore[arg-type]
 
     def frame(self, flow: DataFlow, *, system: bool = False) -> pl.DataFrame:
         """Return the destination's rows as another reader sees them, without the system columns."""
         path = str(flow.destination.path)
         match flow.destination.connection.format:  # type: ignore[union-attr]
+            case "sql":
+                frame = frame_of(database_of(flow.destination.connection), flow.destination.table)  # type: ignore[arg-type]
             case "delta":
                 frame = pl.DataFrame(pl.from_arrow(deltalake.DeltaTable(path).to_pyarrow_table()))
             case "iceberg":

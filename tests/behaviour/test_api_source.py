@@ -118,6 +118,7 @@ def by_cursor(pages: list[list[dict[str, Any]]]) -> Callable[[Asked], Any]:
     return answer
 
 
+@pytest.mark.supports("sources", "api", "polars", evidence="protocol-tested")
 class TestPages:
     """Every record of every page arrives, once."""
 
@@ -852,7 +853,7 @@ class TestValues:
         assert error.code == "TG251"
 
     def test_many_records_go_through_a_file(self, shop: Shop, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-        from tidegate.sources import api as module
+        from tidegate.sources import spool as module
 
         monkeypatch.setattr(module, "_IN_MEMORY_BYTES", 1000)
         shop.declare(pagination_type="offset", page_size=100, data_path="data")

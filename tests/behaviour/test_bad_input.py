@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.behaviour.project import Project
+from tests.behaviour.project import DATABASES, Project
 from tidegate import DataFlow, create_driver
 from tidegate.reporting import ErrorReport
 from tidegate.reporting.events import UnitProgress
@@ -305,6 +305,7 @@ class TestRows:
 
 
 class TestDestination:
+    @pytest.mark.never(DATABASES, reason="a database is no folder")
     def test_below_a_regular_file(self, any_project: Project) -> None:
         """A path that cannot be made is an error of writing, and the file in its way stays."""
         any_project.csv("events.csv", "id", "1")
@@ -314,6 +315,7 @@ class TestDestination:
         assert str(any_project.destination_root) in f"{error.message} {error.where}"
         assert any_project.destination_root.read_text() == "in the way"
 
+    @pytest.mark.never(DATABASES, reason="a database is no folder")
     def test_a_file_where_the_table_should_be(self, any_project: Project) -> None:
         """A file of the table's name is not overwritten."""
         any_project.csv("events.csv", "id", "1")
@@ -322,6 +324,7 @@ class TestDestination:
         error = any_project.fail(any_project.flow(load_type="overwrite"))
         assert (error.code, error.where) == ("TG402", str(any_project.destination_root / "events"))
 
+    @pytest.mark.never(DATABASES, reason="a database is no folder")
     def test_a_folder_with_other_files(self, any_project: Project) -> None:
         """A folder that others filled is not taken over."""
         any_project.csv("events.csv", "id", "1")
@@ -348,6 +351,7 @@ class TestDestination:
         error = any_project.fail(any_project.flow(source="words", name="words"))
         assert (error.code, "'id'" in error.message) == ("TG403", True)
 
+    @pytest.mark.never(DATABASES, reason="rows of a database lie in no folders")
     def test_other_partitions_than_the_table_has(self, any_project: Project) -> None:
         """Partition columns of a table do not change."""
         any_project.csv("events.csv", "id,a,b", "1,1,1")

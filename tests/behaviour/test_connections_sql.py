@@ -198,6 +198,20 @@ class TestTransactions:
             assert session.execute(dialect.delete_from(name, there, on)) == 2
             assert sorted(session.fetch(f'SELECT "name" FROM {name}')) == [("a",), ("d",)]
 
+    def test_a_filled_temporary_table_is_searched(self, tmp_path: Path) -> None:
+        """SQLite would go through all of it for each row of the table: hours, where both are large."""
+        database = connected(database_type="sqlite", database=str(tmp_path / "shop.db"))
+        dialect, columns = database.dialect, {"id": pa.int64(), "at": pa.string()}
+        with writing(database) as session:
+            name = keep(session, database, pa.table({"id": [1, 2], "at": ["a", "b"]}))
+            session.execute(dialect.temporary_table("changes", columns, keys=["id", "at"]))
+            there = dialect.temporary_name("changes")
+            for statement in dialect.after_filling(there, ["id", "at"]):
+                session.execute(statement)
+            matched = f'SELECT 1 FROM {there} s WHERE t."id" = s."id" AND t."at" = s."at"'
+            steps = session.fetch(f"EXPLAIN QUERY PLAN SELECT * FROM {name} t WHERE EXISTS ({matched})")
+            assert not [what for *_, what in steps if what.startswith("SCAN s")]
+
     def test_a_column_is_added(self, database: Database) -> None:
         """With NULL in the rows there are."""
         with writing(database) as session:

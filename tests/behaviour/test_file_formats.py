@@ -457,6 +457,7 @@ def file_format(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.mark.supports("sources", "{file_format}", "polars", evidence="real")
 class TestIncrements:
     """What holds for files of every format holds for these."""
 

@@ -71,6 +71,7 @@ ROWS = {"id": [1, 2], "name": ["a", None]}
 EXPECTED = [(1, "a"), (2, None)]
 
 
+@pytest.mark.supports("sources", "function", "polars", evidence="real")
 class TestWhatAFunctionReturns:
     @pytest.mark.parametrize(
         "result",

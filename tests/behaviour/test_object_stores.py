@@ -146,7 +146,15 @@ def gcs_bucket(address: str) -> Bucket:
     return Bucket(url=f"gs://{BUCKET}", configure={"storage_options": here}, options=here)
 
 
-@pytest.fixture(params=["s3", "azure", "gcs"])
+_EVIDENCE = {"s3": "emulator", "azure": "emulator", "gcs": "contract-tested"}
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=pytest.mark.supports("platforms", name, "read and write", evidence=evidence))
+        for name, evidence in _EVIDENCE.items()
+    ]
+)
 def bucket(request: pytest.FixtureRequest) -> Iterator[Bucket]:
     """A bucket in each kind of store."""
     match request.param:

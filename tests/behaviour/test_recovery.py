@@ -45,7 +45,8 @@ class Process:
 @contextmanager
 def paused(project: Project, state: Path | None = None, **options: Any) -> Iterator[Process]:
     """Start a load and hold it before its commit."""
-    command = [sys.executable, "-m", "tests.behaviour.paused_load", str(project.root), str(state or project.state_path)]
+    of_project = [str(project.root), project.destination_format, project.url or "", str(state or project.state_path)]
+    command = [sys.executable, "-m", "tests.behaviour.paused_load", *of_project]
     environment = {**os.environ, "PYTHONPATH": f"{HOME}{os.pathsep}{HOME / 'src'}"}
     with subprocess.Popen(
         [*command, json.dumps(options)],

@@ -513,9 +513,8 @@ class TestOneCommit:
             project.load(project.flow("events", source="others", name="other", **options))
             assert process.go_on()["status"] == "succeeded"
         assert versions(project, flow, "id", "v") == expected
-        root = Path(str(flow.destination.path))
-        data = deltalake.DeltaTable(str(root))
-        assert len(data.history()) == (2 if first else 3)
+        if project.destination_format == "delta":
+            assert len(deltalake.DeltaTable(str(flow.destination.path)).history()) == (2 if first else 3)
 
 
 class TestTablesOfOthers:

@@ -13,8 +13,13 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from tests.behaviour.project import Project, data_files, iceberg_table
+from tests.behaviour.conftest import project_for
+from tests.behaviour.databases import frame_of
+from tests.behaviour.project import DATABASES, Project, data_files, iceberg_table
 from tidegate import DataFlow
+from tidegate.connections import database_of
+from tidegate.destinations.database import DatabaseTable
+from tidegate.platforms.local import LOCAL
 
 CHANGE_DATA = {"operation_column": "op", "delete_values": ["D"], "sequence_by": ["at"]}
 STRATEGIES: dict[str, dict[str, Any]] = {
@@ -34,10 +39,10 @@ STRATEGIES: dict[str, dict[str, Any]] = {
 if importlib.util.find_spec("tidegate.destinations.load_strategies.scd2"):
     STRATEGIES["scd2"] = {"load_type": "scd2", "keys": ["id"]}
 WHOLE_FILES = ("append", "overwrite", "overwrite_partitions")
-MERGES_ON = ("delta", "iceberg")
+MERGES_ON = ("delta", "iceberg", "sqlite", "postgresql")
 CASES = [
     pytest.param(to, strategy, id=f"{to}-{strategy}")
-    for to in ("delta", "iceberg", "parquet", "csv", "jsonl")
+    for to in ("delta", "iceberg", "parquet", "csv", "jsonl", "sqlite", "postgresql")
     for strategy in STRATEGIES
     if to in MERGES_ON or strategy in WHOLE_FILES
 ]
@@ -63,6 +68,11 @@ class Table:
         self.project = project
         self.strategy = strategy
         self.to = to
+
+    @property
+    def replaces_columns(self) -> bool:
+        """Whether a load takes the place of all rows, and of the columns with them: a database keeps its own."""
+        return self.strategy == "overwrite" and self.to not in DATABASES
 
     def flow(self, name: str, *, policy: str | None = None, **options: Any) -> DataFlow:
         """Declare the flow of this name, which reads the file of this name."""
@@ -113,9 +123,9 @@ class Table:
 
 
 @pytest.fixture
-def table(tmp_path: Path, to: str, strategy: str) -> Table:
+def table(request: pytest.FixtureRequest, tmp_path: Path, to: str, strategy: str) -> Table:
     """A table of each format, for each strategy that it takes."""
-    return Table(Project(tmp_path, to), to, strategy)
+    return Table(project_for(request, tmp_path, to), to, strategy)
 
 
 def ints(*values: int | None, bits: int = 64) -> pl.Series:
@@ -132,6 +142,9 @@ def type_of(flow: DataFlow, column: str) -> pa.DataType:
     """Return the type that a table gives a column; that of its files is the same, but for Iceberg, which promotes."""
     path = str(flow.destination.path)
     match flow.destination.connection.format:  # type: ignore[union-attr]
+        case "sql":
+            rows = frame_of(database_of(flow.destination.connection), flow.destination.table)  # type: ignore[arg-type]
+            return rows.to_arrow(compat_level=pl.CompatLevel.oldest()).schema.field(column).type
         case "iceberg":
             return iceberg_table(flow).schema().as_arrow().field(column).type
         case "delta":
@@ -153,7 +166,7 @@ class TestNewColumns:
         table.first()
         report = table.project.load(table.second(policy, city=text("Oslo", "Bergen")))
         assert table.values("city") == table.expected([None, None], ["Oslo", "Bergen"])
-        assert ("added column city" in str(report.detail)) is (table.strategy != "overwrite")
+        assert ("added column city" in str(report.detail)) is (not table.replaces_columns)
 
     def test_ignore_leaves_them_out(self, table: Table) -> None:
         """The table's columns stay as they are, and the report says what was left out."""
@@ -179,7 +192,7 @@ class TestMissingColumns:
         """Rows that come have none of it, but a merge keeps what the row had; a full load may drop the column."""
         table.first(w=ints(10, 20))
         table.project.load(table.second(policy))
-        if table.strategy == "overwrite" and (policy == "evolve" or table.to in {"csv", "jsonl", "parquet"}):
+        if table.replaces_columns and (policy == "evolve" or table.to in {"csv", "jsonl", "parquet"}):
             assert table.columns() == set()
             return
         keeps = table.strategy in KEEPS_OLD_VALUES
@@ -200,8 +213,10 @@ class TestMissingColumns:
         assert (3, "third", 300) in table.values("w")
 
 
-@pytest.mark.parametrize(("to", "strategy"), CASES)
+@pytest.mark.parametrize(("to", "strategy"), [case for case in CASES if case.values[0] != "sqlite"])
 class TestWiderColumns:
+    """SQLite has one type for all whole numbers."""
+
     def test_evolve_widens_the_column(self, table: Table) -> None:
         """Old rows are read as before, the new ones whole, and all of it came in one commit."""
         table.first(n=ints(1, None, bits=32))
@@ -209,7 +224,7 @@ class TestWiderColumns:
         report = table.project.load(table.second("evolve", n=ints(3_000_000_000, 4)))
         assert table.values("n") == table.expected([1, None], [3_000_000_000, 4])
         assert versions(table.flow("first")) == before + 1
-        assert ("widened n from int to bigint" in str(report.detail)) is (table.strategy != "overwrite")
+        assert ("widened n from int to bigint" in str(report.detail)) is (not table.replaces_columns)
         if table.to not in {"csv", "jsonl"}:
             assert type_of(table.flow("first"), "n") == pa.int64()
 
@@ -227,7 +242,7 @@ class TestWiderColumns:
         table.first(n=ints(1, 2, bits=32))
         table.project.load(table.second("ignore", n=ints(7, None)))
         assert table.values("n") == table.expected([1, 2], [7, None])
-        if table.to not in {"csv", "jsonl"}:
+        if table.to not in {"csv", "jsonl", "sqlite"}:
             assert type_of(table.flow("first"), "n") == pa.int32()
 
     def test_ignore_refuses_a_value_that_does_not_fit(self, table: Table) -> None:
@@ -253,7 +268,7 @@ class TestUnderEveryPolicy:
         table.project.load(table.second(policy, n=ints(7, 8, bits=32)))
         assert table.values("n") == table.expected([1, 3_000_000_000], [7, 8])
         if table.to not in {"csv", "jsonl"}:
-            takes_on = table.strategy == "overwrite" and policy == "evolve"
+            takes_on = table.replaces_columns and policy == "evolve"
             assert type_of(table.flow("first"), "n") == (pa.int32() if takes_on else pa.int64())
 
     @pytest.mark.parametrize(
@@ -271,7 +286,7 @@ class TestUnderEveryPolicy:
         """Nothing is written, and the error says which column and which types; a full load that may takes it on."""
         table.first(n=there)
         flow = table.second(policy, n=found)
-        if table.strategy == "overwrite" and policy == "evolve":
+        if table.replaces_columns and policy == "evolve":
             table.project.load(flow)
             assert table.values("n") == table.expected([None, None], found.to_list())
             return
@@ -289,5 +304,7 @@ def versions(flow: DataFlow) -> int:
             return deltalake.DeltaTable(path).version()
         case "iceberg":
             return iceberg_table(flow).metadata.last_sequence_number
+        case "sql":
+            return DatabaseTable(flow, LOCAL).snapshot().version or 0
         case _:
             return len(list(Path(path, "_tidegate", "log").glob("*.json")))

@@ -158,7 +158,12 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Backend]]
         yield started
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=pytest.mark.supports("secrets", name, "fetch", evidence="contract-tested"))
+        for name in BACKENDS
+    ]
+)
 def backend(request: pytest.FixtureRequest, start: Callable[[str], Backend]) -> Backend:
     """Each backend."""
     return start(request.param)
@@ -249,6 +254,7 @@ class TestEveryBackend:
             secret_provider_registry.get(name, cache_tll=3)
 
 
+@pytest.mark.supports("secrets", "aws-sm", "fetch", evidence="emulator")
 class TestSecretsManager:
     """At a moto server."""
 
@@ -322,6 +328,7 @@ class TestSecretsManager:
 class TestParameterStore:
     """At a moto server."""
 
+    @pytest.mark.supports("secrets", "aws-ssm", "fetch", evidence="emulator")
     @pytest.mark.parametrize("ending", ["", "/"])
     def test_a_parameter_is_decrypted(self, moto_url: str, monkeypatch: pytest.MonkeyPatch, ending: str) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", moto_url)

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.behaviour.project import Project
+from tests.behaviour.project import DATABASES, Project
 
 
 class TestCsv:
@@ -107,6 +107,7 @@ class TestCompressed:
 
 
 class TestJson:
+    @pytest.mark.never(DATABASES, reason="no such types")
     def test_nested_values(self, any_project: Project) -> None:
         """Objects and lists come through, inside each other."""
         any_project.jsonl(
@@ -152,6 +153,7 @@ class TestJson:
         project.load(flow)
         assert project.rows(flow, "id", "tags") == [(1, []), (2, ["x"])]
 
+    @pytest.mark.supports("sources", "json", "polars", evidence="real")
     @pytest.mark.parametrize("document", [[{"id": 1}, {"id": 2}], {"id": 1}])
     def test_documents(self, project: Project, document: Any) -> None:
         """A JSON file holds a list of objects, or one."""
@@ -182,6 +184,7 @@ class TestJson:
 
 
 class TestValues:
+    @pytest.mark.never(["postgresql"], reason="no zero bytes in text")
     def test_unicode(self, any_project: Project) -> None:
         """Every script, emoji and combining mark comes through unchanged."""
         texts = ["Grüße", "日本語", "🦀👩‍👩‍👧", "e\u0301", "\u202eright to left", "a\u0000b"]
@@ -266,6 +269,7 @@ class TestWriteOptions:
         project.load(flow)
         assert project.rows(flow) == [1]
 
+    @pytest.mark.never(DATABASES, reason="rows, no files")
     def test_rows_per_file(self, any_project: Project) -> None:
         """A load is split into files of so many rows."""
         any_project.csv("events.csv", "id", *map(str, range(10)))

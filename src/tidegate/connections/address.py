@@ -15,6 +15,8 @@ _KINDS = {"postgres": "postgresql", "mariadb": "mysql", "sqlserver": "mssql"}
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _FIELDS = {"user": "username", "dbname": "database", "server": "host"}
 """Other names of fields in placeholders."""
+IN_MOTHERDUCK = ("md:", "motherduck:")
+"""How names of DuckDB databases begin that are no files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,3 +120,12 @@ def file_of(connection: Connection) -> str:
         msg = f"connection {connection.name!r} says no file of its database"
         raise ConfigurationError(msg, code="TG726", hint="configure.database: <path of the file>")
     return path
+
+
+def without_options(path: str) -> str:
+    """Return the path of a database as people may see it: options of MotherDuck, of which one is a token, are left out.
+
+    >>> without_options("md:shop?motherduck_token=abc"), without_options("/data/what?.duckdb")
+    ('md:shop', '/data/what?.duckdb')
+    """
+    return path.partition("?")[0] if path.startswith(IN_MOTHERDUCK) else path

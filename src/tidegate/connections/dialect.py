@@ -108,6 +108,19 @@ class Dialect(ABC):
         """
         return f"CREATE TEMPORARY TABLE {self.temporary_name(name)} ({self._definitions(columns, keys)})"
 
+    def temporary_copy(
+        self, name: str, table: str, columns: Mapping[str, pa.DataType], *, keys: Sequence[str] = ()
+    ) -> str:
+        """Return the statement that makes a temporary table for rows that go into columns of another table.
+
+        Args:
+            name: As for :meth:`temporary_table`.
+            table: Quoted; its columns may have types that there are no Arrow types of.
+            columns: As for :meth:`create_table`.
+            keys: As for :meth:`create_table`.
+        """
+        return self.temporary_table(name, columns, keys=keys)
+
     def after_filling(self, table: str, keys: Sequence[str]) -> list[str]:
         """Return the statements that make a temporary table fast to join by its keys, once it has its rows.
 

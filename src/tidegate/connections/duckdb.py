@@ -7,16 +7,18 @@ from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 import duckdb
 import pyarrow as pa
 
-from tidegate.connections.address import file_of
+from tidegate.connections.address import file_of, without_options
 from tidegate.connections.database import BATCH_ROWS, Database, Session, transaction_of
 from tidegate.connections.dialect import Dialect
 from tidegate.connections.duckdb_types import DuckDBDialect, arrow_type
 from tidegate.connections.exact import exactly, sliced
 from tidegate.errors import PlaceUnavailableError, PlatformError, first_line
+from tidegate.masking import register_secret_values
 
 T = TypeVar("T")
 
@@ -46,11 +48,14 @@ class DuckDBDatabase(Database):
     @cached_property
     def path(self) -> str:
         """Where the file is."""
-        return file_of(self.connection)
+        path = file_of(self.connection)
+        options = parse_qsl(path[len(without_options(path)) + 1 :])
+        register_secret_values(*(value for name, value in options if "token" in name.lower()))
+        return path
 
     def place(self) -> str:
-        """Return the path."""
-        return self.path
+        """Return the path, without options."""
+        return without_options(self.path)
 
     def exists(self) -> bool:
         """Tell whether the file is there."""
@@ -69,21 +74,21 @@ class DuckDBDatabase(Database):
 
     def _connected(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         if read_only and not Path(self.path).exists():  # DuckDB would say that it cannot make one
-            msg, hint = f"there is no database {self.path}", "is `database` of the connection spelled as on disk?"
-            raise PlatformError(msg, code="TG721", where=self.path, hint=hint)
+            msg, hint = f"there is no database {self.place()}", "is `database` of the connection spelled as on disk?"
+            raise PlatformError(msg, code="TG721", where=self.place(), hint=hint)
         try:
             return duckdb.connect(self.path, read_only=read_only, config=_CONFIG)
         except duckdb.ConnectionException as error:  # this process has it open in the other way
             if not read_only:
                 hint = "this process reads it: let the dataflow that writes depend on the one that reads"
                 msg = f"the database is in use: {first_line(error)}"
-                raise PlaceUnavailableError(msg, code="TG722", where=self.path, hint=hint) from None
+                raise PlaceUnavailableError(msg, code="TG722", where=self.place(), hint=hint) from None
         except duckdb.Error as error:
-            raise _not_connected(error, self.path) from None
+            raise _not_connected(error, self.place()) from None
         try:
             return duckdb.connect(self.path, config=_CONFIG)
         except duckdb.Error as error:
-            raise _not_connected(error, self.path) from None
+            raise _not_connected(error, self.place()) from None
 
 
 class DuckDBSession(Session):
@@ -92,7 +97,7 @@ class DuckDBSession(Session):
     def __init__(self, connection: duckdb.DuckDBPyConnection, database: DuckDBDatabase) -> None:
         self._connection = connection
         self._database = database
-        self._place = database.path
+        self._place = database.place()
         self._has_begun = False
 
     # -- what there is --------------------------------------------------------------------------------------------

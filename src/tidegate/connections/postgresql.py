@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import adbc_driver_manager
@@ -23,7 +24,8 @@ from tidegate.connections.database import BATCH_ROWS, Database, Session
 from tidegate.connections.dialect import Dialect
 from tidegate.connections.exact import BATCH_BYTES, exactly, next_rows, sliced
 from tidegate.connections.parameters import with_parameters
-from tidegate.connections.postgresql_copy import as_csv, require_text
+from tidegate.connections.postgresql_binary import HEADER, TRAILER, as_binary, takes_binary
+from tidegate.connections.postgresql_copy import ahead, as_csv, require_text
 from tidegate.connections.postgresql_dialect import (
     NATIVE,
     NUMERIC,
@@ -155,9 +157,12 @@ class PostgreSQLSession(Session):
     def _described(self, sql: str, parameters: Sequence[Any]) -> list[tuple[str, int, int]]:
         """Return name, oid and type modifier of each column."""
         server, written = self._connection.pgconn, self._written(sql, parameters).encode()
-        for answer in (server.prepare(b"", written), described := server.describe_prepared(b"")):
-            if answer.status == ExecStatus.FATAL_ERROR:
-                raise self._error(psycopg.errors.error_from_result(answer))
+        try:
+            for answer in (server.prepare(b"", written), described := server.describe_prepared(b"")):
+                if answer.status == ExecStatus.FATAL_ERROR:
+                    raise self._error(psycopg.errors.error_from_result(answer))
+        except psycopg.OperationalError as error:
+            raise self._error(error) from error
         columns = [
             ((described.fname(index) or b"").decode(), described.ftype(index), described.fmod(index))
             for index in range(described.nfields)
@@ -241,8 +246,8 @@ class PostgreSQLSession(Session):
 
     def begin(self) -> None:
         """Begin a transaction; in a session with a snapshot it has begun already."""
-        if not self._has_snapshot:
-            self.execute("BEGIN")
+        if not self._has_snapshot:  # all statements see the same rows: of others' none comes between two of them
+            self.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         self._has_begun = True
 
     def commit(self) -> None:
@@ -263,18 +268,31 @@ class PostgreSQLSession(Session):
         self._has_begun = self._has_snapshot = False
 
     def insert(self, table: str, columns: Mapping[str, pa.DataType], batches: Iterable[pa.RecordBatch]) -> int:
-        """Append rows through COPY."""
+        """Append rows through COPY: in binary where the columns have just these types, else as text."""
         dialect, rows = self._database.dialect, 0
         types = {name: dialect.storable(dtype) for name, dtype in columns.items()}
         names = ", ".join(dialect.quoted(name) for name in columns)
-        sql = f"COPY {table} ({names}) FROM STDIN (FORMAT csv)"
+        found = self._described(f"SELECT {names} FROM {table}", ())
+        is_binary = takes_binary(types, [oid for _, oid, _ in found])
+        sql = f"COPY {table} ({names}) FROM STDIN (FORMAT {'binary' if is_binary else 'csv'})"
+
+        def encoded(batch: pa.RecordBatch) -> list[memoryview]:
+            nonlocal rows
+            exact = exactly(batch, types, self._place, rows_before=rows)
+            require_text(exact, self._place, rows_before=rows)
+            rows += batch.num_rows
+            return list(as_binary(exact)) if is_binary else [as_csv(exact)]
+
         try:
-            with self._connection.cursor() as cursor, cursor.copy(sql.encode()) as copy:
-                for batch in batches:
-                    exact = exactly(batch, types, self._place, rows_before=rows)
-                    require_text(exact, self._place, rows_before=rows)
-                    copy.write(as_csv(exact))
-                    rows += batch.num_rows
+            with (
+                self._connection.cursor() as cursor,
+                cursor.copy(sql.encode()) as copy,
+                closing(ahead(encoded, batches)) as pieces,
+            ):
+                copy.write(HEADER if is_binary else b"")
+                for piece in chain.from_iterable(pieces):
+                    copy.write(piece)
+                copy.write(TRAILER if is_binary else b"")
         except psycopg.Error as error:
             raise translated(error, self._place, broken=self._connection.closed, inserting=True) from error
         return rows

@@ -1,6 +1,10 @@
-"""Rows as PostgreSQL's COPY reads them."""
+"""Rows on their way into PostgreSQL's COPY: as text, and encoded ahead by a thread."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import polars as pl
 import pyarrow as pa
@@ -8,6 +12,29 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from tidegate.connections.exact import no_value
+
+_Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
+
+
+def ahead(work: Callable[[_Item], _Made], items: Iterable[_Item]) -> Generator[_Made]:
+    """Yield what work makes of items, in their order.
+
+    It is at most one item ahead: a thread makes the next one while the caller does what it does with the one before.
+
+    Args:
+        work: Called for one item after the other.
+        items: Taken in the thread of the caller, as connections need it.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="tidegate-copy") as pool:
+        waiting: Future[_Made] | None = None
+        for item in items:
+            coming = pool.submit(work, item)
+            if waiting:
+                yield waiting.result()
+            waiting = coming
+        if waiting:
+            yield waiting.result()
 
 
 def require_text(batch: pa.RecordBatch, place: str, *, rows_before: int) -> None:

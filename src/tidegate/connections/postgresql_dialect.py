@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -75,6 +76,22 @@ class PostgreSQLDialect(Dialect):
         """Return the text in the collation "C"."""
         return f'({text}) COLLATE "C"'
 
+    def create_index(self, table: str, name: str, keys: Sequence[str]) -> str:
+        """Return the statement without a name: PostgreSQL finds one that is free."""
+        return f"CREATE INDEX ON {table} ({', '.join(map(self.quoted, keys))})"
+
+    def temporary_copy(
+        self,
+        name: str,
+        table: str,
+        columns: Mapping[str, pa.DataType],
+        *,
+        keys: Sequence[str] = (),
+    ) -> str:
+        """Return the statement that takes the table's own types: text is none of uuid, JSON or an enumeration."""
+        names = ", ".join(map(self.quoted, columns))
+        return f"CREATE TEMPORARY TABLE {self.temporary_name(name)} AS SELECT {names} FROM {table} WITH NO DATA"
+
     def type_name(self, dtype: pa.DataType, *, key: bool = False) -> str:
         """Return the column type; the same for a key."""
         plain: Any = plain_type(dtype)
@@ -84,6 +101,10 @@ class PostgreSQLDialect(Dialect):
         """Return the type as which it comes back: smallint is the shortest integer."""
         plain = plain_type(dtype)
         return pa.int16() if plain == pa.int8() else plain
+
+    def after_filling(self, table: str, keys: Sequence[str]) -> list[str]:
+        """Let the planner know how many keys there are: it takes them for a few, and looks each up by itself."""
+        return [f"ANALYZE {table}"]
 
 
 def arrow_type(oid: int, modifier: int) -> pa.DataType:

@@ -115,6 +115,11 @@ class SQLiteDialect(Dialect):
             return pa.int64()
         return pa.float64() if pa.types.is_floating(plain) else plain
 
+    def after_filling(self, table: str, keys: Sequence[str]) -> list[str]:
+        """Index the keys: SQLite makes no index of its own for EXISTS, and would scan them all for each row."""
+        columns = ", ".join(map(self.quoted, keys))
+        return [f'CREATE INDEX "temp".{self.quoted(f"{table}_filled")} ON {table} ({columns})']
+
     def widen(self, table: str, column: str, dtype: pa.DataType) -> list[str] | None:
         """Return None: a declared type stays."""
         return None

@@ -47,6 +47,8 @@ class _There:
     """As the database has them now."""
     is_counted: bool
     """Whether the table's versions are counted."""
+    key: frozenset[str]
+    """Columns of its primary key."""
 
 
 class DatabaseTable(BaseTable):
@@ -71,6 +73,7 @@ class DatabaseTable(BaseTable):
 
     def snapshot(self) -> Snapshot:
         """Return the table as it is, at the version that its commits have counted; 0 before the first."""
+        self._refuse_long(self._name)
         if not self._database.exists():
             return Snapshot(version=None)
         with self._database.session(snapshot=True, read_only=True) as session:
@@ -78,6 +81,7 @@ class DatabaseTable(BaseTable):
             if columns is None:
                 return Snapshot(version=None)
             sequences = self._sequences(session)
+            key = frozenset(session.primary_key(self._schema, self._name))
             [(has_rows,)] = session.fetch(f"SELECT CASE WHEN EXISTS (SELECT 1 FROM {self._table}) THEN 1 ELSE 0 END")
         rows = [DataFile(path=self.place, rows=None, size=0)] if has_rows else []
         return Snapshot(
@@ -85,7 +89,7 @@ class DatabaseTable(BaseTable):
             columns=columns,
             sequences=lambda flow: sequences.get(flow, 0),
             files=lambda: rows,
-            handle=_There(columns=columns, is_counted=_OF_THE_TABLE in sequences),
+            handle=_There(columns=columns, is_counted=_OF_THE_TABLE in sequences, key=key),
         )
 
     def last_commit(self, dataflow_id: str) -> Commit | None:
@@ -133,6 +137,7 @@ class DatabaseTable(BaseTable):
 
     def storable(self, column: str, dtype: pa.DataType) -> pa.DataType:
         """Return the type as which the database gives the column back."""
+        self._refuse_long(column)
         storable = self._dialect.storable(pa.string() if pa.types.is_null(dtype) else dtype)
         if storable is None:
             msg = f"column {column!r} is {describe_type(dtype)}, which {self._database.kind} tables do not keep exactly"
@@ -177,6 +182,14 @@ class DatabaseTable(BaseTable):
         with suppress(TidegateError):
             return self.snapshot().version != snapshot.version
         return False
+
+    def _refuse_long(self, name: str) -> None:
+        """Refuse a name that the database would cut off: two names could become one."""
+        longest = self._dialect.longest_name
+        if len(name.encode()) > longest:
+            msg = f"{name!r} has {len(name.encode())} bytes; names have {longest} at most in {self._database.kind}"
+            hint = "give it a shorter one: destination.table, or transform.rename_columns"
+            raise DestinationError(msg, {"name": name}, code="TG419", where=self.place, hint=hint)
 
     def _sequences(self, session: Session) -> dict[str, int]:
         if session.columns(self._schema, LOADS) is None:
@@ -232,7 +245,9 @@ class DatabaseTable(BaseTable):
         there = {} if snapshot.version is None else snapshot.columns
         removed = AllRows() if change.replaces_all and there else None
         rows = change.rows or RowChange(removed=removed, added=change.added)
-        self._rows(session, {**there, **change.columns}).apply(rows, change.columns)
+        own_keys = () if snapshot.version is None else snapshot.handle.key  # the database numbers rows itself
+        others = {name: dtype for name, dtype in rows.columns.items() if name not in {*change.columns, *own_keys}}
+        self._rows(session, {**there, **change.columns}).apply(rows, change.columns, others)
 
     def _record(self, session: Session, dataflow_id: str, sequence: int, record: str) -> None:
         condition = f"table_name = {self._dialect.placeholder(0)} AND dataflow_id = {self._dialect.placeholder(1)}"

@@ -45,14 +45,22 @@ class RowAccess:
         condition, parameters = self._condition(selection)
         yield from self.session.stream(f"{query}{condition}", parameters, columns=columns)
 
-    def apply(self, change: RowChange, columns: Columns) -> None:
-        """Make a change: these columns of rows that come; the table's others keep their values, or are NULL."""
+    def apply(self, change: RowChange, loaded: Columns, others: Columns) -> None:
+        """Make a change. Columns that no row brings keep their values, or get their defaults.
+
+        Args:
+            change: What becomes of rows.
+            loaded: The columns that each row which comes has.
+            others: Those besides that these rows may have values for.
+        """
         if change.removed is not None:
             self._remove(change.removed)
         if change.merged:
-            self._merge(change.merged, change.identity, columns)
-        if change.added:
-            self.session.insert(self.table, columns, batches_of(change.added, columns))
+            self._merge(change.merged, change.identity, loaded, others)
+        for files, more in ((change.added, others), (change.kept, self.columns)):
+            columns = {**loaded, **_with_values(files, more)}
+            if files:
+                self.session.insert(self.table, columns, batches_of(files, columns))
 
     def _remove(self, selection: Selection) -> None:
         if isinstance(selection, RowsWithKeys):
@@ -62,14 +70,14 @@ class RowAccess:
         condition, parameters = self._condition(selection, row="")
         self.session.execute(f"DELETE FROM {self.table}{condition}", parameters)
 
-    def _merge(self, files: Iterable[WrittenFile], identity: Sequence[str], columns: Columns) -> None:
-        quoted = self.dialect.quoted
+    def _merge(self, files: Sequence[WrittenFile], identity: Sequence[str], loaded: Columns, others: Columns) -> None:
+        quoted, columns = self.dialect.quoted, {**loaded, **others}
         values = {column: f"s.{quoted(column)}" for column in columns if column not in identity}
         matched = list(self._matched(_MERGED, identity, files, columns))
         if values:
             for source, on in matched:
                 self.session.execute(self.dialect.update_from(self.table, source, on, values))
-        names = ", ".join(map(quoted, columns))
+        names = ", ".join(map(quoted, {**loaded, **_with_values(files, others)}))
         for source, on in matched:
             self.session.execute(
                 f"INSERT INTO {self.table} ({names}) SELECT {names} FROM {source} s "
@@ -86,7 +94,7 @@ class RowAccess:
         dialect, session = self.dialect, self.session
         columns = columns or {key: self.columns[key] for key in keys}
         there = dialect.temporary_name(name)
-        session.execute(dialect.temporary_table(name, columns, keys=keys))
+        session.execute(dialect.temporary_copy(name, self.table, columns, keys=keys))
         session.insert(there, columns, batches_of(files, columns))
         for statement in dialect.after_filling(there, keys):
             session.execute(statement)
@@ -132,6 +140,20 @@ class RowAccess:
         dtype = self.columns[column]
         value = self.dialect.ordered(f"{row}{self.dialect.quoted(column)}", dtype)
         return value and f"{value} {sign} {self.dialect.ordered(self.dialect.placeholder(index), dtype)}"
+
+
+def _with_values(files: Iterable[WrittenFile], columns: Columns) -> Columns:
+    """Return those of the columns in which the files may have a value, by their footers."""
+    import pyarrow.parquet as pq
+
+    found: set[str] = set()
+    for file in files:
+        footer = pq.read_metadata(file.path)
+        for group in map(footer.row_group, range(footer.num_row_groups)):
+            for chunk in map(group.column, range(group.num_columns)):
+                nulls = chunk.statistics.null_count if chunk.statistics else None
+                found |= set() if nulls == group.num_rows else {chunk.path_in_schema.partition(".")[0]}
+    return {column: dtype for column, dtype in columns.items() if column in found}
 
 
 def batches_of(files: Iterable[WrittenFile], columns: Columns) -> Iterator[pa.RecordBatch]:

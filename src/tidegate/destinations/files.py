@@ -111,6 +111,10 @@ class FileTable(BaseTable):
         if self._format == "csv" and pa.types.is_nested(dtype):
             msg = f"column {column!r} is {describe_type(dtype)}, which csv files cannot hold"
             raise DestinationError(msg, {"column": column}, code="TG403", where=self._path, hint=_NESTED_HINT)
+        if self._format != "parquet" and _has_bytes(dtype):
+            msg = f"column {column!r} is {describe_type(dtype)}, and {self._format} files hold text"
+            hint = "load into parquet, leave the column out (drop_columns), or keep a digest of it (hash_columns)"
+            raise DestinationError(msg, {"column": column}, code="TG403", where=self._path, hint=hint)
         if not _can_be_recorded(dtype):
             msg = f"column {column!r} is {describe_type(dtype)}, which the log of the folder cannot keep"
             hint = f"declare another type: schema_hints: [{{column_name: {column}, data_type: string}}]"
@@ -234,6 +238,14 @@ class FileTable(BaseTable):
             msg = f"{self._path} holds files that Tidegate did not write"
             hint = f"it holds {', '.join(names[:5])}; use another table name, or move them away"
             raise DestinationError(msg, code="TG402", where=self._path, hint=hint)
+
+
+def _has_bytes(dtype: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_nested(dtype):
+        return any(_has_bytes(dtype.field(place).type) for place in range(dtype.num_fields))
+    return bool(pa.types.is_binary(dtype) or pa.types.is_large_binary(dtype) or pa.types.is_binary_view(dtype))
 
 
 def _can_be_recorded(dtype: pa.DataType) -> bool:

@@ -146,6 +146,10 @@ class CopyOnWrite(LoadStrategy):
         """Return the columns that tell a row of the table from all others; none where nothing does."""
         return self.context.keys
 
+    def kept_columns(self, columns: Columns) -> list[str]:
+        """Return the columns that a replaced row hands on to its successor."""
+        return []
+
     # ---- frames: read, staged in the scratch folder, written into the table's place
 
     def read(self, written: Written, columns: Columns) -> Frame:

@@ -39,14 +39,19 @@ def row_change(
         columns: All columns of the table once the change is made.
     """
     engine, identity = strategy.engine, strategy.identity()
-    touched = found.touched
+    touched, loaded = found.touched, strategy.written_columns()
+    others = {column: dtype for column, dtype in columns.items() if column not in loaded}
+    # what a row hands on is left alone: others may have changed it since it was read
+    given = {column: dtype for column, dtype in others.items() if column not in strategy.kept_columns(columns)}
     if not touched or selection is None:
-        return RowChange(merged=found.come, identity=identity) if identity else RowChange(added=found.come), 0
+        if not identity:
+            return RowChange(added=found.come, columns=others), 0
+        return RowChange(merged=found.come, identity=identity, columns=given), 0
     kept = strategy.stage(found.keep(engine.read_table(touched, columns), touched), "kept")
     updated = sum(file.rows or 0 for file in touched) - kept.rows if found.updated is None else found.updated
     old = engine.read_table(touched, columns)
     if not identity or engine.repeated_key(old.select(identity), identity) is not None:
-        return RowChange(removed=selection, added=(*found.come, *kept.files)), updated
+        return RowChange(removed=selection, added=found.come, kept=kept.files, columns=others), updated
     changed = strategy.stage(_changed(engine, strategy.read(kept, columns), old, identity, columns), "changed")
     key_types = strategy.narrow(columns, identity)
     staying = nw.concat([engine.read_table(found.come, key_types), strategy.read(kept, key_types)])
@@ -56,6 +61,7 @@ def row_change(
             removed=strategy.rows_with_keys(gone, identity, key_types) if gone.rows else None,
             merged=(*found.come, *changed.files),
             identity=identity,
+            columns=given,
         ),
         updated,
     )

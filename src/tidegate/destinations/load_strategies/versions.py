@@ -22,6 +22,7 @@ from tidegate.destinations.load_strategies.timeline import (
     VERSION,
     same,
 )
+from tidegate.engines.base import ColumnCast
 from tidegate.transformers.scd2_columns import IS_CURRENT, VALID_FROM, VALID_TO
 from tidegate.transformers.system_columns import CREATED_AT
 
@@ -126,4 +127,6 @@ def _ends(versions: Frame, columns: HistoryColumns, *others: str) -> Frame:
 def _with_ends(engine: BaseEngine, rows: Frame, columns: HistoryColumns, stamp: Mapping[str, str | datetime]) -> Frame:
     """Return rows with their new ends, and with the stamp of the load that gave these to them."""
     ended = rows.with_columns(nw.col(_NEW_TO).alias(VALID_TO), nw.col(_NEW_CURRENT).alias(IS_CURRENT))
-    return engine.with_constants(ended, stamp).select(list(columns.all))
+    stamped = engine.with_constants(ended, stamp)  # in the table's types: not every one keeps a zone
+    types = {name: ColumnCast(type=columns.all[name]) for name in stamp}
+    return engine.cast(stamped, types).select(list(columns.all))
