@@ -161,7 +161,7 @@ def compared(rows: pa.Table | pl.DataFrame, *, signed_zero: bool = True) -> pl.D
 
 
 def _number(drawn: random.Random, bits: int) -> int:
-    return drawn.getrandbits(bits) - 2 ** (bits - 1)
+    return drawn.getrandbits(bits) - (1 << bits - 1)
 
 
 def _moment(drawn: random.Random) -> datetime:

@@ -335,9 +335,10 @@ class MariaDB(Place):
             quoted = ", ".join("`f32` * 1e0" if name == "f32" else f"`{name}`" for name in names)
             cursor.execute(f"SELECT {quoted} FROM `{table}`")
             columns = _by_column(names, cursor.fetchall())
-        for name, made in {"flag": _BITS.__getitem__, "clock": lambda since: (_EPOCH + since).time()}.items():
-            columns[name] = [None if value is None else made(value) for value in columns.get(name, ())]
-        return _typed({name: columns[name] for name in names}, {**_COUNTS, "instant": pl.Datetime("us")})
+        for name in {"flag", "clock"} & columns.keys():
+            made: Callable[[Any], Any] = _BITS.__getitem__ if name == "flag" else _of_day
+            columns[name] = [None if value is None else made(value) for value in columns[name]]
+        return _typed(columns, {**_COUNTS, "instant": pl.Datetime("us")})
 
     def declared(self, table: str) -> dict[str, str]:
         with self._connected() as connection, connection.cursor() as cursor:
@@ -353,8 +354,13 @@ class MariaDB(Place):
         import pymysql
 
         url = urlsplit(str(self.where))
-        address = {"host": url.hostname, "port": url.port, "user": url.username, "database": url.path[1:]}
-        with pymysql.connect(**address, charset="utf8mb4", max_allowed_packet=64 << 20) as connection:  # type: ignore[arg-type]
+        address: dict[str, Any] = {
+            "host": url.hostname,
+            "port": url.port,
+            "user": url.username,
+            "database": url.path[1:],
+        }
+        with pymysql.connect(**address, charset="utf8mb4", max_allowed_packet=64 << 20) as connection:
             yield connection
 
 
@@ -387,7 +393,8 @@ class MongoDB(Place):
     def _connected(self) -> Iterator[Any]:
         from pymongo import MongoClient
 
-        with MongoClient(str(self.where), tz_aware=True) as client:
+        client: MongoClient[dict[str, Any]] = MongoClient(str(self.where), tz_aware=True)
+        with client:
             yield client.get_default_database()
 
 
@@ -456,6 +463,10 @@ _READ: Mapping[str, Callable[[str], Any]] = {
     "clock": time.fromisoformat,
 }
 """Column → what its text stands for, where values are kept as text."""
+
+
+def _of_day(since: timedelta) -> time:
+    return (_EPOCH + since).time()
 
 
 def _own(rows: pa.Table) -> pl.DataFrame:
@@ -545,7 +556,7 @@ def _row_of(document: dict[str, Any]) -> dict[str, Any]:
     beyond = document.pop(MongoDB.BESIDE, {})
     row: dict[str, Any] = {}
     for name, value in document.items():
-        found = value.to_decimal() if isinstance(value, Decimal128) else value
+        found: Any = value.to_decimal() if isinstance(value, Decimal128) else value
         if isinstance(found, datetime):
             found += timedelta(microseconds=beyond.get(name, 0))
         match name:

@@ -23,6 +23,7 @@ from tidegate.connections import http
 from tidegate.connections.http import HttpClient
 from tidegate.errors import PlaceUnavailableError
 from tidegate.models import Connection, ReplayConfig
+from tidegate.orchestration.stages import UnitPlan
 from tidegate.reporting import ErrorReport
 
 pytest.importorskip("httpx2", reason="httpx2 is not installed")
@@ -852,11 +853,21 @@ class TestValues:
         assert error is not None
         assert error.code == "TG251"
 
-    def test_many_records_go_through_a_file(self, shop: Shop, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-        from tidegate.sources import spool as module
-
-        monkeypatch.setattr(module, "_IN_MEMORY_BYTES", 1000)
+    def test_many_records_go_through_a_file_of_the_run(
+        self, shop: Shop, api: Api, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Not through one of the system's, whose folder may be memory."""
+        monkeypatch.setattr("tidegate.sources.spool._IN_MEMORY_BYTES", 1000)
+        monkeypatch.setattr("tempfile.tempdir", "/nowhere")
         shop.declare(pagination_type="offset", page_size=100, data_path="data")
         api.answer = by_offset([{**row, "text": "x" * 100} for row in rows(*range(1000))])
         assert shop.load() is None
         assert shop.ids() == list(range(1000))
+
+    def test_a_plan_says_that_all_rows_are_kept_first(self, shop: Shop, api: Api) -> None:
+        api.answer = lambda _: rows(1)
+        assert shop.load() is None
+        with create_driver(metadata_provider=shop.folder) as driver:
+            ((_, plan),) = driver.plan()
+        assert isinstance(plan, UnitPlan)
+        assert plan.notes[-1] == "keeps all rows on disk first"

@@ -109,6 +109,16 @@ class TestWhatAFunctionReturns:
         project.load(flow)
         assert project.frame(flow).rows(named=True) == [row]
 
+    def test_many_dicts_go_through_a_file_of_the_run(
+        self, project: Project, write: Write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Not through one of the system's, whose folder may be memory; and the plan says so."""
+        monkeypatch.setattr("tidegate.sources.spool._IN_MEMORY_BYTES", 1000)
+        monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+        flow = from_function(project, returns(lambda: ({"id": number} for number in range(30_000)), write))
+        assert "rows that it returns as dicts are kept on disk first" in project.plan(flow)["notes"]
+        assert project.load(flow).rows_out == 30_000
+
     def test_columns_come_of_all_dicts_however_many(self, project: Project, write: Write) -> None:
         def rows() -> Iterator[dict[str, Any]]:
             yield from ({"id": number} for number in range(25_000))

@@ -97,6 +97,21 @@ class TestTables:
         project.csv("o.csv", "id", "1")
         assert "tables of the query: o.csv" in project.plan(query(project, 'SELECT * FROM "o.csv"'))["notes"]
 
+    def test_rows_that_are_kept_meanwhile_are_kept_with_the_run(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Not in the system's folder, which may be memory; and the plan says so."""
+        monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+        project.csv("o.csv", "id", "1")
+        flow = query(project, 'SELECT * FROM "o.csv"')
+        assert "keeps all rows on disk first: o.csv" in project.plan(flow)["notes"]
+        assert project.load(flow).rows_out == 1
+
+    def test_parquet_files_are_read_where_they_are(self, project: Project) -> None:
+        project.parquet("n.parquet", {"n": [1]})
+        notes = project.plan(query(project, 'SELECT n FROM "n.parquet"', format="parquet"))["notes"]
+        assert not [note for note in notes if "on disk" in note]
+
 
 class TestWhatIsNew:
     def test_ties_are_neither_lost_nor_doubled(self, project: Project) -> None:

@@ -17,6 +17,7 @@ from tidegate.connections.postgresql_errors import not_connected
 from tidegate.connections.sqlite_values import PIECES as SQLITE
 from tidegate.connections.sqlite_values import SQLiteDialect, decimal_in_order, declared_type
 from tidegate.errors import ConfigurationError
+from tidegate.masking import mask
 
 
 class TestAddresses:
@@ -69,6 +70,12 @@ class TestAddresses:
         database = connected(url="postgresql://db/shop", username="me", port=5433)
         assert database.place() == "db:5433/shop"
         assert database.address.username == "me"  # type: ignore[attr-defined]
+
+    def test_a_token_is_no_part_of_a_place(self) -> None:
+        """And is hidden wherever else it shows."""
+        database = connected(database_type="duckdb", database="md:shop?motherduck_token=hunter2-token")
+        assert database.place() == "md:shop"
+        assert mask("hunter2-token") == "***"
 
     def test_a_file_is_below_the_base_path(self) -> None:
         """Unless its path is absolute."""

@@ -294,6 +294,19 @@ class TestNames:
                 source("api", base_url="https://me:hunter2@api.example.com/v1", endpoint="/orders"),
                 ("https://api.example.com", "/v1/orders"),
             ),
+            (
+                source("api", endpoint="/orders?api_key=hunter2", base_url="https://api.example.com/v1"),
+                ("https://api.example.com", "/v1/orders"),
+            ),
+            (
+                source("api", endpoint="https://me:hunter2@eu.example.com/orders?page=1", base_url="https://api"),
+                ("https://eu.example.com", "/orders"),
+            ),
+            (source("sql", database_type="duckdb", base_path="/d", database="a.db"), ("duckdb:///d/a.db", "orders")),
+            (
+                source("sql", database_type="duckdb", database="md:shop?motherduck_token=hunter2"),
+                ("duckdb://md:shop", "orders"),
+            ),
             (source("function", python_function="shop.orders.read"), ("python", "shop.orders.read")),
         ],
     )  # fmt: skip
@@ -329,6 +342,11 @@ class TestNames:
         dataset = destination_dataset(written)
         assert (dataset.namespace, dataset.name) == expected
         assert dataset.table == table
+
+    @pytest.mark.parametrize("settings", [{"base_path": "/lake"}, {"catalog_type": "rest", "url": "https://cat:8181"}])
+    def test_a_table_has_one_name_as_source_and_as_destination(self, settings: dict[str, Any]) -> None:
+        written = destination("iceberg", schema_name="gold", **settings)
+        assert source_dataset(source("iceberg", schema_name="gold", **settings)) == destination_dataset(written)
 
     def test_a_relative_folder_is_named_by_where_it_is(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.destinations.selection import _may_hold
 from tidegate.destinations.load_strategies.layout import rewrite_groups
+from tidegate.destinations.selection import _may_hold
 from tidegate.destinations.table import DataFile
 from tidegate.destinations.table_types import fits
 from tidegate.engines.polars import PolarsEngine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from tidegate.metadata import check, open_metadata
 from tidegate.metadata.convert import convert
 from tidegate.metadata.database import DatabaseMetadata
 from tidegate.metadata.database_session import Location
+from tidegate.orchestration.stages import UnitPlan
 from tidegate.reporting import UnitReport
 
 PROJECT = """
@@ -270,7 +272,7 @@ class TestTakingOver:
     def test_where_it_stands_is_mirrored(self, place: Path) -> None:
         self._loaded("append", place, {"id": 2})
         metadata = DatabaseMetadata(f"sqlite:///{place}/m.db?workspace=w")
-        assert metadata.read_watermark("d-2") == {"id": 4}
+        assert metadata.read_watermark("d-2") == {"id": 4, "__mirrored_by__": "tidegate"}
 
     def test_the_mirror_decides_nothing_once_the_flow_has_loaded(self, place: Path) -> None:
         self._loaded("append", place, {"id": 2})
@@ -281,8 +283,42 @@ class TestTakingOver:
             (unit,) = driver.run(names=["zebras"]).units
         assert (unit.status, unit.rows_out) == ("succeeded", 0)
 
-    def test_a_watermark_without_a_next_value_is_refused(self, place: Path) -> None:
-        unit = self._loaded("append", place, {"id": Decimal("2.5")})
+    def test_starting_over_begins_at_the_start(self, place: Path) -> None:
+        """What was mirrored is no other system's watermark."""
+        self._loaded("append", place, {"id": 2})
+        url = f"sqlite:///{place}/m.db?workspace=w"
+        shutil.rmtree(place / "lake")
+        (place / ".tidegate/state.db").unlink()
+        with create_driver(metadata_provider=url) as driver:
+            driver.run(names=["zebras"])
+        assert self._ids(place) == [1, 2, 3, 4]
+
+    def test_what_another_system_left_stands_until_the_first_commit(self, place: Path) -> None:
+        """A load that finds no rows makes none; when the state is lost then, it alone says where to begin."""
+        pl.DataFrame({"id": [3, 4], "name": ["c", "d"]}).write_delta(str(place / "lake/zebras"))
+        unit = self._loaded("append", place, {"id": 4})
+        assert (unit.status, unit.rows_out) == ("succeeded", 0)
+        assert DatabaseMetadata(f"sqlite:///{place}/m.db?workspace=w").read_watermark("d-2") == {"id": 4}
+
+    def test_plan_and_report_say_where_it_begins(self, place: Path) -> None:
+        url = f"sqlite:///{place}/m.db?workspace=w"
+        convert(written(PROJECT, place / "project"), url)
+        DatabaseMetadata(url).write_watermark("d-2", {"id": 2})
+        with create_driver(metadata_provider=url) as driver:
+            ((_, plan),) = driver.plan(names=["zebras"])
+            (unit,) = driver.run(names=["zebras"]).units
+            ((_, later),) = driver.plan(names=["zebras"])
+        said = "begins at id=2, as kept beside the metadata"
+        assert isinstance(plan, UnitPlan)
+        assert isinstance(later, UnitPlan)
+        assert plan.takes_over == said
+        assert said in (unit.detail or "")
+        assert later.takes_over is None
+
+    @pytest.mark.parametrize("value", [Decimal("2.5"), "a", b"\0"])
+    def test_a_watermark_without_a_next_value_is_refused(self, place: Path, value: Any) -> None:
+        """Which text comes after another is not the same in all databases."""
+        unit = self._loaded("append", place, {"id": value})
         assert unit.error is not None
         assert unit.error.code == "TG147"
 

@@ -105,10 +105,12 @@ class TestLimits:
         assert raised.value.code == "TG211"
 
     def test_a_keyed_load_only_repeats_work(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A merge forgets instead: reading a row again does no harm there."""
+        """A merge forgets instead, and says so: reading a row again does no harm there."""
         monkeypatch.setattr(meters, "MOST_REMEMBERED_ROWS", 5)
         _, reading = read([(number, 1) for number in range(6)], must_remember=False)
-        assert (reading.rows, reading.watermark, reading.seen) == (6, {"at": 1}, SeenRows())
+        (forgotten,) = reading.seen.generations
+        assert (reading.rows, reading.watermark) == (6, {"at": 1})
+        assert (forgotten.up_to, forgotten.hashes.total(), forgotten.complete) == ({"at": 1}, 0, False)
 
     def test_many_rows_below_the_watermark_are_no_matter(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Only what is left at the end counts."""

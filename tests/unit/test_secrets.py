@@ -155,6 +155,7 @@ class TestProviderFailures:
             EnvSecretProvider(cache_tll=3)
 
 
+@pytest.mark.supports("secrets", "env", "fetch", evidence="real")
 class TestEnvironment:
     def test_source_and_key_make_the_variable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """For the resolver and for the local platform's provider alike."""

@@ -36,6 +36,7 @@ def failure(key: str, place: Path) -> TidegateError:
     return caught.value
 
 
+@pytest.mark.supports("secrets", "file", "fetch", evidence="real")
 class TestFolder:
     @pytest.mark.parametrize(
         ("content", "secret"),

@@ -18,7 +18,7 @@ from tidegate.engines.polars_avro import read_avro
 from tidegate.engines.polars_excel import read_excel
 from tidegate.engines.polars_field_ids import with_field_ids
 from tidegate.engines.polars_types import polars_type
-from tidegate.errors import TidegateError
+from tidegate.errors import DestinationError, TidegateError
 
 if TYPE_CHECKING:
     from polars._typing import ParquetCompression
@@ -131,10 +131,32 @@ def _written(frame: pl.LazyFrame, target: FileTarget, files: _NewFiles) -> Writt
             sinked_paths_callback=files.parquet_written,
         )
         return files.written()
+    if target.format == "jsonl":
+        frame = frame.map_batches(_in_json, streamable=True, validate_output_schema=False)
     counted = frame.map_batches(files.count, streamable=True, validate_output_schema=False)
     sink = counted.sink_csv if target.format == "csv" else counted.sink_ndjson
     sink(files.where(), mkdir=True, storage_options=storage(target.platform))
     return files.written()
+
+
+def _in_json(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows that JSON can hold: Polars would write null for a number that JSON lacks (RFC 8259, "Numbers")."""
+    for column in rows:
+        if not _is_finite(column):
+            msg = f"column {column.name!r} has NaN or infinity, and JSON has no such number"
+            hint = (
+                f"load into parquet, or declare text: schema_hints: [{{column_name: {column.name}, data_type: string}}]"
+            )
+            raise DestinationError(msg, {"column": column.name}, code="TG415", hint=hint)
+    return rows
+
+
+def _is_finite(values: pl.Series) -> bool:
+    if isinstance(values.dtype, pl.List | pl.Array):
+        return _is_finite(values.explode())
+    if isinstance(values.dtype, pl.Struct):
+        return all(map(_is_finite, values.struct.unnest()))
+    return not values.dtype.is_float() or bool(values.is_finite().all())
 
 
 class _NewFiles:

@@ -243,7 +243,10 @@ READ_OPTIONS: Mapping[str, Mapping[str, Option]] = MappingProxyType(
 """Format to spelling to option. A format that is not here is not read by this version."""
 
 WRITE_OPTIONS: Mapping[str, Mapping[str, Option]] = MappingProxyType(
-    {**dict.fromkeys(("delta", "iceberg", "parquet", "csv", "jsonl"), _by_spelling(_WRITE)), "sql": {}, "mongodb": {}}
+    {
+        **dict.fromkeys(("delta", "iceberg", "parquet", "csv", "jsonl"), _by_spelling(_WRITE)),
+        **dict.fromkeys(("sql", "mongodb"), _by_spelling((PARTITION_OVERWRITE_MODE,))),
+    }
 )
 """Format to spelling to option. A format that is not here is not written by this version."""
 
