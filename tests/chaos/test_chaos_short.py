@@ -60,7 +60,8 @@ class TestRun:
 
     def test_every_load_type_of_every_destination_has_a_case(self):
         cased = {(flow.format, flow.strategy.load_type) for case in CASES.values() for flow in case.flows}
-        for name in table_registry.list_plugins():
+        served = {"mongodb"}  # it needs a server: tests/behaviour/test_mongodb.py kills its loads at every step
+        for name in set(table_registry.list_plugins()) - served:
             load_types = table_registry.load(name).load_types - {"full_load"}  # another name of overwrite
             assert {(name, load_type) for load_type in load_types} <= cased
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import polars as pl
 import pytest
 
+import tidegate as tidegate_package
 from tests.cli.conftest import METADATA, TIDEGATE
 from tests.cli.test_runs import unit
 from tidegate.cli.watch import Watch
 from tidegate.reporting import JsonLinesSink, RunStarted, UnitFinished
+
+_REGISTRY = re.compile(r"^(\w+): PluginRegistry\[", re.MULTILINE)
 
 
 def break_orders(project):
@@ -348,3 +353,10 @@ class TestSchemaAndPlugins:
         assert {"append", "overwrite", "merge_upsert"} <= set(found["load strategies"])
         assert all(found.values())
         assert "load strategies" in tidegate("plugins").out
+
+    def test_every_registry_is_listed(self):
+        """A new one must not be forgotten there."""
+        source = Path(tidegate_package.__file__).parent
+        made = [name for path in source.rglob("*.py") for name in _REGISTRY.findall(path.read_text())]
+        listing = (source / "cli" / "plugins.py").read_text()
+        assert [name for name in made if f": {name}," not in listing] == []

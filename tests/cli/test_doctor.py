@@ -299,6 +299,19 @@ class TestOtherDatabases:
         with connection, connection.cursor() as cursor:
             assert cursor.execute("SHOW TABLES") == 0
 
+    def test_mariadb_wants_values_for_columns_without_a_default(self, doctor, mariadb_url):
+        import pymysql
+
+        address = urlsplit(mariadb_url)
+        new = flow("orders", {"connection_name": "my", "query": "SELECT 1 AS id"}, {"connection_name": "my"})
+        connection = pymysql.connect(
+            host=address.hostname, port=address.port, user="root", database=address.path.removeprefix("/")
+        )
+        with connection, connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE orders (id int NOT NULL, name varchar(9) NOT NULL)")
+        answer, _ = doctor([sql("my", mariadb_url)], [new])
+        assert answer.code == 0, answer.out
+
     def test_a_sqlite_file_is_not_made(self, doctor, tmp_path):
         shop = {"name": "shop", "format": "sql"}
         shop["configure"] = {"database_type": "sqlite", "base_path": str(tmp_path), "database": "shop.db"}

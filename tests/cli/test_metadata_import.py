@@ -68,19 +68,28 @@ class TestHowTablesAreLoaded:
         columns = {"id": WHOLE, "RowVersion": pa.binary(), "updated_at": TIME}
         assert way(columns, ["id"]) == ("merge_upsert", ["RowVersion"], ["id"])
 
-    def test_a_time_of_creation_is_appended_by_and_says_what_is_not_seen(self):
+    def test_a_time_of_creation_tells_no_changes(self):
         columns = {"id": WHOLE, "created_at": TIME}
-        assert way(columns, ["id"]) == ("append", ["created_at"], [])
-        assert "If rows change later, use load_type: snapshot" in proposed(columns, ["id"]).reasons[0]
+        assert way(columns, ["id"]) == ("snapshot", [], ["id"])
+        assert "append by watermark_columns: [created_at]" in proposed(columns, ["id"]).reasons[1]
+
+    def test_rows_without_a_key_are_appended_by_their_time_of_creation(self):
+        columns = {"page": TEXT, "created_at": TIME}
+        assert way(columns) == ("append", ["created_at"], [])
+        assert "If rows change later, use load_type: overwrite" in proposed(columns).reasons[0]
 
     @pytest.mark.parametrize("name", ["order_events", "audit_log", "history"])
     def test_numbered_events_are_appended_by_number(self, name):
         assert way({"id": WHOLE, "what": TEXT}, ["id"], name=name) == ("append", ["id"], [])
+        timed = {"id": WHOLE, "what": TEXT, "logged_at": TIME}
+        assert way(timed, ["id"], name=name) == ("append", ["logged_at"], [])
 
     def test_a_key_alone_reads_all_rows_because_changes_cannot_be_seen(self):
         assert way({"id": WHOLE, "name": TEXT}, ["id"]) == ("snapshot", [], ["id"])
 
-    @pytest.mark.parametrize("columns", [{"x": WHOLE}, {"x": WHOLE, "updated_at": TIME}])
+    @pytest.mark.parametrize(
+        "columns", [{"x": WHOLE}, {"x": WHOLE, "updated_at": TIME}, {"created_at": TIME, "updated_at": TIME}]
+    )
     def test_without_a_key_all_rows_are_replaced(self, columns):
         assert way(columns) == ("overwrite", [], [])
         assert "merge_keys" in proposed(columns).reasons[0]

@@ -37,12 +37,15 @@ def _plugins(options: Namespace) -> int:
 
 
 def _found() -> dict[str, list[str]]:
+    from tidegate.connections import database_registry
     from tidegate.destinations import strategy_registry, table_registry
+    from tidegate.doctor import probe_registry
     from tidegate.engines import engine_registry
     from tidegate.metadata import metadata_registry
     from tidegate.platforms import platform_registry
-    from tidegate.secrets import resolver_registry
+    from tidegate.secrets import resolver_registry, secret_provider_registry
     from tidegate.sources import source_registry
+    from tidegate.timegrid.calendar import calendar_registry
     from tidegate.transformers import transformer_registry
 
     registries: dict[str, PluginRegistry[Any]] = {
@@ -52,7 +55,11 @@ def _found() -> dict[str, list[str]]:
         "load strategies": strategy_registry,
         "transformers": transformer_registry,
         "metadata providers": metadata_registry,
+        "secret providers": secret_provider_registry,
         "secret resolvers": resolver_registry,
+        "databases": database_registry,
         "platforms": platform_registry,
+        "probes": probe_registry,
+        "calendars": calendar_registry,
     }
     return {kind: registry.list_plugins() for kind, registry in registries.items()}

@@ -20,6 +20,9 @@ from tidegate.state.watermark import Value, render_value
 
 _logger = logging.getLogger(__name__)
 
+_MIRRORED_BY = "__mirrored_by__"
+"""What a watermark has beside its columns when it is our mirror, which never says where to begin."""
+
 
 def with_watermarks(store: StateStore, metadata: BaseMetadataProvider) -> StateStore:
     """Return a store that takes first positions from the watermarks kept beside the metadata, and mirrors to them.
@@ -51,16 +54,20 @@ class _Mirrored:
             return known
         flow = self._flow(dataflow_id)
         left = self._metadata.read_watermark(dataflow_id) if flow else None
-        return (
-            FlowState(dataflow_id=dataflow_id, name=flow.name, position=_first(flow, left)) if flow and left else None
-        )
+        if flow is None or not left or _MIRRORED_BY in left:
+            return None
+        return FlowState(dataflow_id=dataflow_id, name=flow.name, position=_first(flow, left), origin="imported")
 
     def write(self, lease: Lease, state: FlowState) -> None:
-        """Store the state, then mirror its watermark as well as can be: no load fails for it."""
+        """Store the state, then mirror its watermark as well as can be: no load fails for it.
+
+        Before the first commit nothing but the watermark of the other system says where to begin: it stays.
+        """
         self._store.write(lease, state)
-        if state.position.watermark:
+        if state.position.watermark and state.sequence:
+            mirrored = {**state.position.watermark, _MIRRORED_BY: "tidegate"}
             try:
-                self._metadata.write_watermark(state.dataflow_id, state.position.watermark)
+                self._metadata.write_watermark(state.dataflow_id, mirrored)
             except TidegateError as error:
                 _logger.warning("the watermark of dataflow %s was not mirrored: %s", state.name, error.message)
 
@@ -86,7 +93,7 @@ def _first(flow: DataFlow, left: Mapping[str, Value]) -> Position:
 
 
 def _after(flow: DataFlow, column: str, value: Value) -> Value:
-    """Return the least value past `value`."""
+    """Return the least value past `value`; which text comes next, every database decides for itself."""
     match value:
         case bool():
             pass
@@ -96,12 +103,11 @@ def _after(flow: DataFlow, column: str, value: Value) -> Value:
             return value + timedelta(microseconds=1)
         case date():
             return value + timedelta(days=1)
-        case str():
-            return f"{value}\0"
         case _:
             pass
     message = (
-        f"dataflow {flow.name} appends, and there is no next value after {render_value(value)}, which {column} reached"
+        f"dataflow {flow.name} appends, and it is not known which value comes after {render_value(value)}, "
+        f"which {column} reached"
     )
     hint = f"`tidegate state set {flow.name} {column}=VALUE` tells where it begins: no row at VALUE may be loaded yet"
     raise WatermarkError(message, code="TG147", hint=hint)

@@ -162,7 +162,8 @@ def physical_key(connection: Connection | None, schema_name: str | None, table: 
         named = (connection.catalog, schema_name or connection.database or "default", table)
         return f"iceberg:{place}:{'.'.join(part for part in named if part)}".lower()
     if connection and (connection.catalog or connection.database):
-        parts = (connection.catalog, connection.database, schema_name, table)
+        database = (connection.database or "").partition("?")[0]  # behind it may be a token
+        parts = (connection.catalog, database, schema_name, table)
         return "table:" + ".".join(part for part in parts if part).lower()
     if connection and connection.settings.url:  # it may hold credentials: only its fingerprint is shown
         place = hashlib.blake2b(connection.settings.url.encode(), digest_size=8).hexdigest()

@@ -30,7 +30,7 @@ _CREATED = re.compile(
 )
 """Names of columns with the time at which a row came to be."""
 _EVENTS = re.compile(r"(^|_)(events?|logs?|history|audits?|journal|clicks|visits|measurements|readings|messages)($|_)")
-"""Names of tables whose rows are mostly added, and not changed."""
+"""Names of tables whose rows are added, and not changed."""
 _IN_FILES, _MAIN = frozenset({"sqlite", "duckdb"}), "main"
 """Databases of one file have one schema, as a rule, which need not be said."""
 _LONG_NUMBER = "decimal(38, 10)"
@@ -134,27 +134,30 @@ def _way_to_load(table: FoundTable, *, merges: bool) -> tuple[str, str | None, l
     Where a change could not be seen, all rows are read each time: that is slower, and never wrong.
     """
     key, changed, created = ", ".join(table.key), _changed(table), _created(table)
-    if not merges and (table.key or not created):
+    if not merges and (table.key or changed or not created):
         return "overwrite", None, ["Files take no merges: each load replaces all rows."]
     if table.key and changed:
         return "merge_upsert", changed, [
             f"Key: {key}. {changed} tells which rows changed; rows that are deleted there stay (load_type: snapshot)."
         ]  # fmt: skip
-    if created:
-        otherwise = "snapshot, without watermark_columns" if table.key and merges else "overwrite"
-        return "append", created, [
-            f"{created} tells which rows are new. If rows change later, use load_type: {otherwise}."
-        ]  # fmt: skip
     if table.key:
-        if _EVENTS.search(table.name.lower()) and (number := _number(table)):
-            return "append", number, [f"Rows are numbered by {number}. If they change later, use load_type: snapshot."]
-        return "snapshot", None, [
+        new = created or _number(table)
+        if new and _EVENTS.search(table.name.lower()):
+            return "append", new, [f"{new} tells which rows are new. If rows change later, use load_type: snapshot."]
+        reasons = [
             f"Key: {key}. No column tells what changed: each load reads all rows, and changes those that differ."
-        ]  # fmt: skip
+        ]
+        if created:
+            reasons.append(f"If rows never change, load_type: append by watermark_columns: [{created}] reads less.")
+        return "snapshot", None, reasons
     reason = "No primary key: each load reads and replaces all rows."
     if changed:
         return "overwrite", None, [
             f"{reason} With merge_keys, merge_upsert by watermark_columns: [{changed}] reads only what changed."
+        ]  # fmt: skip
+    if created:
+        return "append", created, [
+            f"{created} tells which rows are new. If rows change later, use load_type: overwrite."
         ]  # fmt: skip
     return "overwrite", None, [f"{reason} If columns tell rows apart, name them: merge_keys, with load_type: snapshot."]
 

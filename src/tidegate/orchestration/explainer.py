@@ -35,7 +35,7 @@ def explain(plan: UnitPlan) -> dict[str, Any]:
         "position": plan.state.position.render(),
         "idle": any(isinstance(stage, Idle) for stage in plan.stages),
         "steps": [explain_stage(stage) for stage in plan.stages],
-        "notes": list(plan.notes),
+        "notes": [*filter(None, [plan.takes_over]), *plan.notes],
     }
 
 

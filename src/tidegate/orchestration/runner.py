@@ -181,8 +181,9 @@ class _Load:
         LOCAL.remove(self._unit_scratch)  # left by runs of this unit that were killed
         self._read = read
         self._plan.source.check = self._cancellation.check
+        self._plan.source.scratch = str(Path(self._scratch, "source"))
         self._opened = self._plan.source.open(read, self._engine)
-        for note in self._opened.notes:
+        for note in filter(None, [self._plan.takes_over, *self._opened.notes]):
             self._note(note)
         self._frame = self._opened.frame
         self.outcome.columns_read = self._opened.columns

@@ -119,3 +119,9 @@ class UnitPlan:
     def flow(self) -> DataFlow:
         """The dataflow."""
         return self.unit.flow
+
+    @property
+    def takes_over(self) -> str | None:
+        """Where a load begins that goes on from what another system did; None for all others."""
+        begins = f"begins at {self.state.position.render()}, as kept beside the metadata"
+        return begins if self.state.origin == "imported" else None

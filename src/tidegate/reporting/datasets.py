@@ -12,6 +12,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from tidegate.connections.address import IN_MOTHERDUCK, without_options
+from tidegate.connections.http_call import call_below
 from tidegate.reporting.lineage import Dataset
 
 if TYPE_CHECKING:
@@ -40,15 +42,17 @@ def source_dataset(source: Source) -> Dataset:
     if source.python_function:
         return Dataset(namespace="python", name=source.python_function)
     if connection and settings and connection.connection_type == "api":
-        address = urlsplit(settings.base_url or settings.url or "")
-        path = "/".join(part.strip("/") for part in (address.path, source.settings.endpoint or source.table or ""))
-        return Dataset(namespace=f"{address.scheme}://{_host(address.netloc)}", name="/" + path.strip("/"))
+        call = call_below(settings.base_url or settings.url or "", source.settings.endpoint or source.table or "")
+        address = urlsplit(call.url_without_query)
+        return Dataset(namespace=f"{address.scheme}://{address.netloc}", name="/" + address.path.strip("/"))
     schema_name, table = source.schema_name, source.table or "query"
     if source.query and settings:
         from tidegate.expressions.queries import tables_of
 
         if len(tables := tables_of(source.query, settings.database_type)) == 1:
             [(schema_name, table)] = tables
+    if connection and connection.format == "iceberg" and (table != "query" or source.table):
+        return _iceberg(connection, schema_name, table)
     return _dataset(connection, schema_name, table, source.path, source.connection_name)
 
 
@@ -56,7 +60,7 @@ def destination_dataset(destination: Destination) -> Dataset:
     """Return what a destination writes."""
     connection = destination.connection
     if connection and connection.format == "iceberg":
-        return _iceberg(connection, destination)
+        return _iceberg(connection, destination.schema_name, destination.table)
     path, name = destination.path, destination.connection_name
     return _dataset(connection, destination.schema_name, destination.table, path, name)
 
@@ -98,26 +102,28 @@ def _without_glob(path: str) -> str:
 def _database(settings: ConnectionSettings, database: str | None, schema_name: str | None, table: str) -> Dataset:
     kind = settings.database_type or _dialect(settings.url)
     if kind not in _SERVERS:  # SQLite and DuckDB: a file
-        path = settings.database or database or settings.base_path or urlsplit(settings.url or "").path.lstrip("/")
-        place = PurePath(os.path.abspath(path)).as_posix() if path else ""  # noqa: PTH100 - purely of the text
-        return Dataset(namespace=f"{kind}://{place}", name=".".join(filter(None, (schema_name, table))))
+        named = settings.database or database or urlsplit(settings.url or "").path.removeprefix("/")
+        path = without_options(os.path.join(settings.base_path or "", named))  # noqa: PTH118 - a path is text
+        if path and not path.startswith(IN_MOTHERDUCK):
+            path = PurePath(os.path.abspath(path)).as_posix()  # noqa: PTH100 - purely of the text
+        return Dataset(namespace=f"{kind}://{path}", name=".".join(filter(None, (schema_name, table))))
     scheme, default_port, default_schema = _SERVERS[kind]
     host, port, named = _address(settings, default_port)
     parts = (database or settings.database or named, schema_name or default_schema, table)
     return Dataset(namespace=f"{scheme}://{host}:{port}", name=".".join(filter(None, parts)))
 
 
-def _iceberg(connection: Connection, destination: Destination) -> Dataset:
+def _iceberg(connection: Connection, schema_name: str | None, table: str) -> Dataset:
     """Return the table by its folder, with its name in the catalog beside it; by that name alone without a folder."""
     settings = connection.settings
-    name = f"{destination.namespace}.{destination.table}"
+    name = f"{schema_name or connection.database or 'default'}.{table}"
     address = settings.url or settings.catalog_properties.get("uri")
     parts = urlsplit(str(address or ""))
     catalog = f"{parts.scheme}://{_host(parts.netloc)}{parts.path}".rstrip("/") if address else connection.catalog
     if settings.base_path is None:
-        return Dataset(namespace=catalog or destination.connection_name, name=name)
-    folder = destination.schema_name or (connection.database if destination.namespace != "default" else None)
-    place = _location("/".join(filter(None, (settings.base_path.rstrip("/"), folder, destination.table))))
+        return Dataset(namespace=catalog or connection.name, name=name)
+    folder = schema_name or (connection.database if connection.database != "default" else None)
+    place = _location("/".join(filter(None, (settings.base_path.rstrip("/"), folder, table))))
     warehouse = _location(settings.base_path)
     known = f"{warehouse.namespace}:{warehouse.name}" if warehouse.namespace == "file" else settings.base_path
     return Dataset(namespace=place.namespace, name=place.name, table=(catalog or known, name))

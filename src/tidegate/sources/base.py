@@ -78,6 +78,9 @@ class BaseSource(ABC):
         self.platform = platform
         self.check: Callable[[], None] = lambda: None
         """Asked now and then while a read takes long: it raises when the read is no longer wanted."""
+        self.scratch: str | None = None
+        """A folder for rows that a read keeps on disk, made when it is needed; its owner removes it. None for the
+        system's folder for temporary files."""
 
     @property
     @abstractmethod

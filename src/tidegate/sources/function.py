@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tidegate.state import Position
     from tidegate.state.watermark import Value
 
+_KEEPS_DICTS = "rows that it returns as dicts are kept on disk first"
+
 
 class FunctionSource(RowSource):
     """Reads what a Python function returns."""
@@ -52,7 +54,7 @@ class FunctionSource(RowSource):
         """Fix from where rows are read; the function is found, and not called."""
         callable_as(function_called(self._name), self._name)
         plan = super().plan(position, scope=scope, window=window)
-        return replace(plan, place=self.place)
+        return replace(plan, place=self.place, notes=(*plan.notes, _KEEPS_DICTS))
 
     def open(self, plan: ReadPlan, engine: BaseEngine) -> OpenRowRead:
         """Call the function, settle the columns, and return the rows as a frame."""
@@ -66,7 +68,7 @@ class FunctionSource(RowSource):
         call = callable_as(function, self._name)
         with failures_of(self._name):
             result = call(engine, self.flow.source, start, end)
-            self._rows = rows_of(result, self._name)
+            self._rows = rows_of(result, self._name, self.scratch)
         self._engine = engine
         return super().open(plan, engine)
 

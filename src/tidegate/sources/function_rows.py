@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import itertools
-import pickle
-import tempfile
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 import narwhals as nw
 import polars as pl
 import pyarrow as pa
 
 from tidegate.errors import SourceError, first_line
+from tidegate.sources.spool import Spool
 
 _BATCH_ROWS = 65_536
 _CHUNK_OF_DICTS = 10_000
-_IN_MEMORY_BYTES = 32 * 2**20
 _TAKEN = (
     "a frame of Polars, pandas, narwhals or DuckDB, an Arrow table or stream, "
     "or a list or generator of batches or dicts"
@@ -37,12 +34,13 @@ class FunctionRows:
     """The rows as a lazy frame, when they are one."""
 
 
-def rows_of(result: Any, name: str) -> FunctionRows:
+def rows_of(result: Any, name: str, scratch: str | None = None) -> FunctionRows:
     """Return what a function returned as rows.
 
     Args:
         result: What it returned.
         name: The function, for messages.
+        scratch: A folder for dicts, which are kept on disk once they are many.
 
     Raises:
         SourceError: it is nothing that has rows (TG224).
@@ -64,7 +62,7 @@ def rows_of(result: Any, name: str) -> FunctionRows:
         reader = pa.RecordBatchReader.from_stream(result)
         return _checked(FunctionRows(schema=reader.schema, batches=lambda: iter(reader)), name)
     if isinstance(result, Iterable) and not isinstance(result, str | bytes | Mapping):
-        return _of_items(iter(result), name)
+        return _of_items(iter(result), name, scratch)
     returned = "returned nothing" if result is None else f"returned a {type(result).__qualname__}"
     hint = f"return {_TAKEN}; for no rows an empty list"
     raise SourceError(f"{name} {returned}, which has no rows", code="TG224", where=name, hint=hint)
@@ -89,16 +87,16 @@ def _of_pandas(frame: Any, name: str) -> pa.Table:
         raise SourceError(msg, code="TG224", where=name, hint="return a pandas DataFrame: to_frame()") from None
 
 
-def _of_items(items: Iterator[Any], name: str) -> FunctionRows:
+def _of_items(items: Iterator[Any], name: str, scratch: str | None) -> FunctionRows:
     """Return batches, tables and frames one after the other as they come; dicts, also in lists, as batches of them."""
     first = next(items, None)
     if first is None:
         return FunctionRows(schema=None, batches=lambda: iter(()))
     everything = itertools.chain([first], items)
     if isinstance(first, list | tuple):
-        return _of_items(itertools.chain.from_iterable(everything), name)
+        return _of_items(itertools.chain.from_iterable(everything), name, scratch)
     if isinstance(first, Mapping):
-        return _of_dicts(everything, name)
+        return _of_dicts(everything, name, scratch)
     parts = (rows_of(item, name) for item in everything)
     head = next(parts)
 
@@ -110,9 +108,9 @@ def _of_items(items: Iterator[Any], name: str) -> FunctionRows:
     return FunctionRows(schema=schema, batches=batches)
 
 
-def _of_dicts(records: Iterator[Any], name: str) -> FunctionRows:
-    """Return dicts with the columns of all of them: they are kept, in a temporary file once they are many."""
-    kept = _Kept()
+def _of_dicts(records: Iterator[Any], name: str, scratch: str | None) -> FunctionRows:
+    """Return dicts with the columns of all of them: they are kept, on disk once they are many."""
+    kept = Spool[pa.RecordBatch](scratch)
     schema = pa.schema([])
     for chunk in iter(lambda: list(itertools.islice(records, _CHUNK_OF_DICTS)), []):
         batch = _batch_of(chunk, name)
@@ -123,7 +121,7 @@ def _of_dicts(records: Iterator[Any], name: str) -> FunctionRows:
         kept.add(batch)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for batch in kept.batches():
+        for batch in kept:
             missing = pa.nulls(batch.num_rows)
             arrays = [batch.column(field.name) if field.name in batch.schema.names else missing for field in schema]
             yield pa.record_batch(arrays, names=schema.names)
@@ -160,22 +158,3 @@ def _checked(rows: FunctionRows, name: str) -> FunctionRows:
         msg = f"{name} returned two columns {twice!r}"
         raise SourceError(msg, code="TG224", where=name, hint="give one of them another name")
     return rows
-
-
-class _Kept:
-    """Batches in a temporary file, once they are many."""
-
-    def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - closed with this
-        weakref.finalize(self, self._file.close)
-
-    def add(self, batch: pa.RecordBatch) -> None:
-        pickle.dump(batch, self._file, pickle.HIGHEST_PROTOCOL)
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        self._file.seek(0)
-        while True:
-            try:
-                yield pickle.load(self._file)  # noqa: S301 - written by `add`
-            except EOFError:
-                return

@@ -15,6 +15,7 @@ from tidegate.errors import ConfigurationError
 from tidegate.sources.pushdown import Conditions
 from tidegate.sources.query_tables import QueriedTables
 from tidegate.sources.rows import Columns, OpenRowRead, RowReadPlan, RowRequest, RowSource
+from tidegate.sources.spool import KEEPS_ALL
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,11 +51,14 @@ class QuerySource(RowSource):
         """Fix the version of each table, and from where rows are read."""
         names = self._tables.plan()
         plan = super().plan(position, scope=scope, window=window)
-        return replace(plan, notes=(*plan.notes, f"tables of the query: {', '.join(names) or 'none'}"))
+        notes = [f"tables of the query: {', '.join(names) or 'none'}"]
+        if kept := self._tables.kept:
+            notes.append(f"{KEEPS_ALL}: {', '.join(kept)}")
+        return replace(plan, notes=(*plan.notes, *notes))
 
     def open(self, plan: ReadPlan, engine: BaseEngine) -> OpenRowRead:
         """Open the tables, settle the columns, and return the rows as a frame."""
-        self._tables.open(engine)
+        self._tables.open(engine, self.scratch)
         return super().open(plan, engine)
 
     def columns(self, known: Columns) -> Columns:

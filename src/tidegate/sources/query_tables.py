@@ -42,6 +42,10 @@ class _Table:
     plan: ReadPlan
     opened: OpenRead | None = field(default=None)
 
+    @property
+    def full_name(self) -> str:
+        return ".".join(filter(None, (self.schema, self.name)))
+
 
 class QueriedTables:
     """The tables of one query, and a session of DuckDB that sees them and nothing else."""
@@ -56,6 +60,17 @@ class QueriedTables:
         self.close: Callable[[], object] = lambda: None
         """Ends the session, and removes its files."""
 
+    @property
+    def kept(self) -> list[str]:
+        """The planned tables whose rows are kept on disk first: those of files that DuckDB does not read itself."""
+        is_read = self._flow.source.connection is not None and self._flow.source.connection.format == "parquet"
+        remote = self._platform.storage_options
+        return [
+            table.full_name
+            for table in self._tables
+            if not isinstance(table.source, RowSource) and (not is_read or remote)
+        ]
+
     def plan(self) -> list[str]:
         """Fix the version of each table, and return their names.
 
@@ -64,12 +79,19 @@ class QueriedTables:
         """
         named = tables_of(self._flow.source.query or "", "duckdb")
         self._tables = [self._planned(schema, name) for schema, name in named]
-        return [".".join(filter(None, (table.schema, table.name))) for table in self._tables]
+        return [table.full_name for table in self._tables]
 
-    def open(self, engine: BaseEngine) -> None:
-        """Open the tables as views of a new session."""
+    def open(self, engine: BaseEngine, folder: str | None = None) -> None:
+        """Open the tables as views of a new session.
+
+        Args:
+            engine: What reads those that DuckDB does not.
+            folder: Where rows are kept meanwhile, made if it is not there; None for the system's.
+        """
         self.close()
-        scratch = tempfile.mkdtemp(prefix="tidegate-query-")
+        if folder is not None:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.mkdtemp(prefix="tidegate-query-", dir=folder)
         config: dict[str, Any] = {
             "memory_limit": _MEMORY,
             "temp_directory": f"{scratch}/spilled",

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 from tidegate.state.position import Position
 
-Origin = Literal["commit", "read", "recovered", "rebuilt", "set", "rewound"]
+Origin = Literal["commit", "read", "recovered", "rebuilt", "set", "rewound", "imported"]
 
 UnitMark = Literal[
     "planned", "checkpoint", "exists", "database", "written", "upserted", "failed", "retried", "cancelled"
