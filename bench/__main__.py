@@ -10,6 +10,7 @@ from pathlib import Path
 from bench import report
 from bench.cases import ALL
 from bench.compare import compare, sides_of
+from bench.databases import servers
 from bench.measure import ChildFailedError, best_wall_seconds
 
 
@@ -17,10 +18,11 @@ def main() -> int:
     """Run the cases asked for and print the table; 1 when Tidegate or the yardstick failed or held other rows."""
     asked = _arguments()
     outcomes = []
-    for name in asked.case or ALL:
-        case = ALL[name]
-        sides = sides_of(case, peer_only=asked.peer_only, every_peer=asked.all)
-        outcomes.append(compare(case, short=asked.short, runs=asked.runs, sides=sides, tell=_tell))
+    with servers():
+        for name in asked.case or ALL:
+            case = ALL[name]
+            sides = sides_of(case, peer_only=asked.peer_only, every_peer=asked.all)
+            outcomes.append(compare(case, short=asked.short, runs=asked.runs, sides=sides, tell=_tell))
     help_seconds, trouble = _help_seconds() if not asked.peer_only else (None, None)
     print(report.table(outcomes))
     print(*("", *report.notes(outcomes, help_seconds)), sep="\n")

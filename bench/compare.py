@@ -14,6 +14,7 @@ from bench.cap import Cap, memory_cap
 from bench.child import TIDEGATE
 from bench.data import cache_folder
 from bench.measure import ChildFailedError, Measurement, run_child
+from bench.tools import python_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -68,6 +69,7 @@ def compare(case: Case, *, short: bool, runs: int, sides: list[str], tell: Calla
     tell(f"{case.name}: preparing {size:,} {case.unit}")
     with _folder() as folder:
         run_child(["prepare", case.name, str(size), str(folder)])
+    pythons = {side: python_of(side, tell) for side in sides}
     alive = list(sides)
     for number in range(1, runs + 1):
         expected: Any = None
@@ -76,7 +78,7 @@ def compare(case: Case, *, short: bool, runs: int, sides: list[str], tell: Calla
             with _folder() as folder:
                 arguments = [case.name, str(size), str(folder)]
                 try:
-                    measured = run_child([side, *arguments], prefix=cap.prefix if cap else ())
+                    measured = run_child([side, *arguments], prefix=cap.prefix if cap else (), python=pythons[side])
                     held = run_child(["digest", *arguments]).answer
                 except ChildFailedError as error:
                     outcome.failures.append((side, str(error)))

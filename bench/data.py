@@ -156,6 +156,20 @@ def changes(rows: int, *, clustered: bool) -> Path:
     return _once(f"changes-1.1-{rows}-{'clustered' if clustered else 'scattered'}", write)
 
 
+def tenth_changes(rows: int) -> Path:
+    """A tenth as many changes as a table of orders ``0 .. rows`` has rows: nine tenths updates, scattered."""
+
+    def write(folder: Path) -> None:
+        import polars as pl
+
+        old = pl.int_range(0, rows, 11, eager=True).head(rows // 10 - rows // 100)
+        new = pl.int_range(rows, rows + rows // 100, eager=True)
+        frame = orders(pl.concat([old, new]).alias("id"), revision=1)
+        frame.sample(fraction=1.0, shuffle=True, seed=7).write_parquet(folder / "changes.parquet")
+
+    return _once(f"changes-10-{rows}", write)
+
+
 def delta_orders(rows: int) -> Path:
     """A Delta table of orders ``0 .. rows``: files of a tenth of the rows each, in order of id."""
 

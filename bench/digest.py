@@ -7,32 +7,33 @@ from typing import TYPE_CHECKING
 import polars as pl
 import polars.selectors as cs
 
-from bench.data import HISTORY_COLUMNS
+from bench.data import HISTORY_COLUMNS, TYPES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SYSTEM_PREFIX = "__"
+SYSTEM_PREFIXES = ("__", "_dlt_")
 HALF = 2**32
 
 
 def digest_table(path: Path, kind: str) -> list[int | str]:
     """Row count, hash and names of the business columns of the table at `path`.
 
-    Columns that Tidegate adds (``__...``) are left out, but for those of a history; integers, floats and timestamps
+    Columns that a tool adds (``__...``, ``_dlt_...``) are left out, but for those of a history; numbers and timestamps
     count by value, whatever their width. The hash holds within one version of Polars, which is all that is needed.
 
     Args:
-        path: the table's folder.
-        kind: ``delta``, ``iceberg`` or ``parquet``.
+        path: the table's folder, or the file that stands for a table of a database.
+        kind: ``delta``, ``iceberg``, ``parquet`` or ``postgresql``.
     """
     frame = _scan(path, kind)
     columns = frame.collect_schema()
-    names = sorted(name for name in columns if not name.startswith(SYSTEM_PREFIX) or name in HISTORY_COLUMNS)
+    names = sorted(name for name in columns if not name.startswith(SYSTEM_PREFIXES) or name in HISTORY_COLUMNS)
     naive = [name for name in names if isinstance(found := columns[name], pl.Datetime) and found.time_zone is None]
     plain = frame.select(names).with_columns(
-        cs.integer().cast(pl.Int64),
+        (cs.integer() | cs.boolean()).cast(pl.Int64),  # MariaDB's flags are numbers
         cs.float().cast(pl.Float64),
+        cs.decimal().cast(pl.Float64),
         *(pl.col(name).dt.replace_time_zone("UTC") for name in naive),
     )
     plain = plain.with_columns(cs.datetime().cast(pl.Datetime("us", "UTC")))
@@ -50,6 +51,10 @@ def _scan(path: Path, kind: str) -> pl.LazyFrame:
         from bench.peers.iceberg import load
 
         return pl.DataFrame(pl.from_arrow(load(path).scan().to_arrow())).lazy()
+    if kind == "postgresql":
+        from bench.databases import postgresql_rows
+
+        return postgresql_rows(path, ", ".join(TYPES).replace("amount", "amount::float8 AS amount")).lazy()
     return pl.scan_parquet(_data_files(path))
 
 

@@ -42,17 +42,18 @@ class Measurement:
     """The JSON object the process printed as its last line."""
 
 
-def run_child(arguments: Sequence[str], *, prefix: Sequence[str] = ()) -> Measurement:
+def run_child(arguments: Sequence[str], *, prefix: Sequence[str] = (), python: str = sys.executable) -> Measurement:
     """Run ``python -m bench.child`` with `arguments` and wait for it.
 
     Args:
         arguments: what follows ``python -m bench.child``.
         prefix: a command that runs the child for us (a memory cap), or nothing.
+        python: the interpreter.
 
     Raises:
         ChildFailedError: the child ended with another code than 0, or answered nothing.
     """
-    command = [*prefix, sys.executable, "-m", "bench.child", *arguments]
+    command = [*prefix, python, "-m", "bench.child", *arguments]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         os.sync()
         began = time.perf_counter()

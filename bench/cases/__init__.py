@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from bench.cases.base import Case, Workspace
 from bench.cases.copies import CsvToDelta, ParquetToDelta, ParquetToDeltaCapped, ParquetToParquet
+from bench.cases.databases import (
+    LongPostgreSQLToDelta,
+    MariaDBToParquet,
+    ParquetToPostgreSQL,
+    PostgreSQLMerge,
+    PostgreSQLToDelta,
+)
 from bench.cases.histories import LongHistory, ShortHistory
 from bench.cases.iceberg import IcebergUpsert
 from bench.cases.merges import ClusteredMerge, ScatteredMerge
@@ -21,6 +28,11 @@ ALL: dict[str, Case] = {
         ShortHistory(),
         LongHistory(),
         IcebergUpsert(),
+        PostgreSQLToDelta(),
+        LongPostgreSQLToDelta(),
+        MariaDBToParquet(),
+        ParquetToPostgreSQL(),
+        PostgreSQLMerge(),
         TinyFlows(),
         GrowingFolder(),
     )

@@ -25,6 +25,9 @@ class Dialect(ABC):
     longest_name: ClassVar[int] = 63
     """Bytes of a name of a table or column, at most."""
 
+    table_options: ClassVar[str] = ""
+    """What stands behind the columns of each CREATE TABLE."""
+
     # -- names and values -----------------------------------------------------------------------------------------
 
     def quoted(self, *parts: str | None) -> str:
@@ -46,6 +49,21 @@ class Dialect(ABC):
     def same(self, left: str, right: str) -> str:
         """Return the condition that two expressions are equal, or both NULL."""
         return f"{left} IS NOT DISTINCT FROM {right}"
+
+    def equal(self, left: str, right: str, *, is_loose: bool, is_null_safe: bool) -> str:
+        """Return the condition that two columns of one type have the same value.
+
+        Args:
+            left: A column of the table.
+            right: The other column.
+            is_loose: The column's own comparison takes texts for equal that are not the same. It narrows the rows
+                down, by an index if there is one.
+            is_null_safe: NULL equals NULL; else it equals nothing.
+        """
+        sides = [(left, right)]
+        if is_loose:
+            sides.append((self.in_code_point_order(left), self.in_code_point_order(right)))
+        return " AND ".join(self.same(*side) if is_null_safe else " = ".join(side) for side in sides)
 
     def in_code_point_order(self, text: str) -> str:
         """Return a text expression that is compared as Arrow and Polars compare text, whatever the collation.
@@ -92,7 +110,7 @@ class Dialect(ABC):
             keys: Columns that must take an index (see :meth:`type_name`). None of them becomes a primary key: a key
                 may be NULL.
         """
-        return f"CREATE TABLE {table} ({self._definitions(columns, keys)})"
+        return f"CREATE TABLE {table} ({self._definitions(columns, keys)}){self.table_options}"
 
     def temporary_name(self, name: str) -> str:
         """Return the name, quoted, of a temporary table in statements."""
@@ -106,7 +124,8 @@ class Dialect(ABC):
             columns: As for :meth:`create_table`.
             keys: As for :meth:`create_table`.
         """
-        return f"CREATE TEMPORARY TABLE {self.temporary_name(name)} ({self._definitions(columns, keys)})"
+        definitions = self._definitions(columns, keys)
+        return f"CREATE TEMPORARY TABLE {self.temporary_name(name)} ({definitions}){self.table_options}"
 
     def temporary_copy(
         self, name: str, table: str, columns: Mapping[str, pa.DataType], *, keys: Sequence[str] = ()
@@ -151,13 +170,14 @@ class Dialect(ABC):
         """
         return f"ALTER TABLE {table} ADD COLUMN {self.quoted(column)} {self.type_name(dtype)}"
 
-    def widen(self, table: str, column: str, dtype: pa.DataType) -> list[str] | None:
+    def widen(self, table: str, column: str, dtype: pa.DataType, attributes: str = "") -> list[str] | None:
         """Return the statements that give a column a wider type; None when the database cannot.
 
         Args:
             table: Quoted.
             column: Not quoted.
             dtype: A storable type that holds all values of the column.
+            attributes: Of the column, as `Session.column_attributes` has them.
         """
         return [f"ALTER TABLE {table} ALTER COLUMN {self.quoted(column)} TYPE {self.type_name(dtype)}"]
 

@@ -20,7 +20,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import ExecStatus
 
 from tidegate.connections.address import Address, address_of
-from tidegate.connections.database import BATCH_ROWS, Database, Session
+from tidegate.connections.database import BATCH_ROWS, Database, Session, TableTraits
 from tidegate.connections.dialect import Dialect
 from tidegate.connections.exact import BATCH_BYTES, exactly, next_rows, sliced
 from tidegate.connections.parameters import with_parameters
@@ -32,6 +32,7 @@ from tidegate.connections.postgresql_dialect import (
     PIECES,
     PRIMARY_KEY,
     TABLES,
+    TRAITS,
     PostgreSQLDialect,
     arrow_type,
 )
@@ -54,6 +55,11 @@ SELECT set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO', fals
   set_config('extra_float_digits', '1', false), set_config('standard_conforming_strings', 'on', false)
 """
 """So that text written by a server is the same however it is set up."""
+
+_PADDED = 1042
+"""Oid of `bpchar`, which is char(n)."""
+_MICROSECONDS = 6
+"""Digits of a second."""
 
 
 class PostgreSQLDatabase(Database):
@@ -145,10 +151,23 @@ class PostgreSQLSession(Session):
         numeric = (column for column in self._described(sql, ()) if column[1] == NUMERIC)
         return frozenset(name for name, oid, modifier in numeric if pa.types.is_string(arrow_type(oid, modifier)))
 
+    def padded_texts(self, sql: str) -> frozenset[str]:
+        """Return the columns that are char(n)."""
+        return frozenset(name for name, oid, _ in self._described(sql, ()) if oid == _PADDED)
+
     def primary_key(self, schema: str | None, table: str) -> tuple[str, ...]:
         """Return the columns of the primary key."""
         found = self.fetch(PRIMARY_KEY, [self._database.dialect.quoted(schema, table)])
         return tuple(name for (name,) in found)
+
+    def traits(self, schema: str | None, table: str) -> TableTraits:
+        """Return what else there is to know. A view may be made anew over the same rows: it has no identity."""
+        found = self.fetch(TRAITS, [self._database.dialect.quoted(schema, table)])
+        return TableTraits(
+            identity=found[0][0] if found and found[0][1] in {"r", "p"} else None,
+            time_steps={name: 10 ** (6 - digits) for _, _, name, digits, _ in found if 0 <= digits < _MICROSECONDS},
+            loose_texts=frozenset(name for _, _, name, _, is_loose in found if is_loose),
+        )
 
     def tables(self, schema: str | None = None) -> list[tuple[str | None, str]]:
         """Return all tables and views, in the order of code points; partitions belong to their table."""

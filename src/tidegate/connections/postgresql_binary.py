@@ -14,13 +14,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tidegate.connections.exact import BATCH_BYTES
 from tidegate.connections.postgresql_dialect import NATIVE, NUMERIC
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
-_NULL = b"\xff\xff\xff\xff"
-"""Stands where else the length of a value does."""
+_PIECE_BYTES = 2 << 20
 _EPOCH_DAYS = (date(2000, 1, 1) - date(1970, 1, 1)).days
 _EPOCH_MICROSECONDS = _EPOCH_DAYS * 86_400_000_000
 _GROUP = 4
@@ -43,8 +41,8 @@ def takes_binary(types: Mapping[str, pa.DataType], oids: Sequence[int]) -> bool:
 
 
 def as_binary(batch: pa.RecordBatch) -> Iterator[memoryview]:
-    """Yield rows in pieces of a few megabytes; :data:`HEADER` comes before all rows, :data:`TRAILER` after them."""
-    rows = max(1, batch.num_rows * BATCH_BYTES // max(batch.nbytes, 1))
+    """Yield rows in pieces of about two megabytes; :data:`HEADER` comes before all rows, :data:`TRAILER` after them."""
+    rows = max(1, batch.num_rows * _PIECE_BYTES // max(batch.nbytes, 1))
     for start in range(0, batch.num_rows, rows):
         yield _encoded(batch.slice(start, rows))
 
@@ -54,8 +52,6 @@ def _encoded(batch: pa.RecordBatch) -> memoryview:
     for array in batch.columns:
         values = _values(array)
         pieces += [_lengths(values), values]
-    if batch.num_rows == 1:  # at least one piece must be an array, and not be a value
-        pieces[0] = pa.array([pieces[0]])
     joined = _joined(pieces, null_handling="replace", null_replacement=b"")
     _, offsets, data = joined.buffers()
     ends = memoryview(offsets).cast("i")

@@ -55,6 +55,13 @@ PRIMARY_KEY = """
 SELECT attname FROM pg_index, unnest(indkey) WITH ORDINALITY AS k (attnum, place), pg_attribute AS a
 WHERE indrelid = to_regclass($1) AND indisprimary AND attrelid = indrelid AND a.attnum = k.attnum ORDER BY place
 """
+TRAITS = """
+SELECT c.oid::text, c.relkind::text, attname, CASE WHEN atttypid IN (1083, 1114, 1184) THEN atttypmod ELSE -1 END,
+  typname = 'citext' OR NOT COALESCE(collisdeterministic, true)
+FROM pg_class AS c JOIN pg_attribute ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+  JOIN pg_type AS t ON t.oid = atttypid LEFT JOIN pg_collation AS l ON l.oid = attcollation
+WHERE c.oid = to_regclass($1)
+"""
 TABLES = """
 SELECT nspname, relname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace
 WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT relispartition AND nspname !~ '^pg_' AND
@@ -73,8 +80,8 @@ class PostgreSQLDialect(Dialect):
         return f"${index + 1}"
 
     def in_code_point_order(self, text: str) -> str:
-        """Return the text in the collation "C"."""
-        return f'({text}) COLLATE "C"'
+        """Return the text in the collation "C"; as text, since a `citext` would stay one."""
+        return f'({text})::text COLLATE "C"'
 
     def create_index(self, table: str, name: str, keys: Sequence[str]) -> str:
         """Return the statement without a name: PostgreSQL finds one that is free."""
