@@ -201,6 +201,8 @@ def _missing_requirement(plugin: EntryPoint, error: ImportError) -> str | None:
 
     Our own plugins are named after their extra unless they declare another.
     """
+    if not isinstance(error, ModuleNotFoundError):
+        return None
     if error.name and f"{plugin.module}.".startswith(f"{error.name}."):
         return None
     ours = plugin.module.startswith("tidegate.")

@@ -415,6 +415,42 @@ class TestForeignCollections:
         shop.load(flow)
         assert shop.rows("orders", "id") == [(1,)]
 
+    def test_a_collection_that_others_dropped_and_made_is_noticed(self, shop: Shop) -> None:
+        flow = shop.into(watermark="id")
+        shop.give({"id": [1, 2]})
+        shop.load(flow)
+        shop.database["orders"].drop()
+        shop.database["orders"].insert_one({"id": 9})
+        shop.give({"id": [3]}, file="more.parquet")
+        assert shop.fail(flow).code == "TG506"
+        shop.project.forget_state()
+        shop.load(flow)
+        assert shop.rows("orders", "id") == [(1,), (2,), (3,), (9,)]
+        assert shop.load(flow).rows_out == 0
+
+    def test_a_collection_that_is_replaced_stays_the_same_table(self, shop: Shop) -> None:
+        """A load that replaces all rows makes it anew, too."""
+        flow = shop.into(load_type="overwrite", watermark="id")
+        for number in range(3):
+            shop.give({"id": [number]}, file=f"{number}.parquet")
+            shop.load(flow)
+        assert len(shop.records()) == 2
+
+    def test_a_collection_that_another_program_makes_during_the_first_load(self, shop: Shop, once_before: Any) -> None:
+        """Its documents are not dropped; the load waits beside it."""
+        flow = shop.into(watermark="id")
+        shop.give({"id": [1, 2]})
+        once_before(Loader, "publish", lambda: shop.database["orders"].insert_one({"theirs": 1}))
+        shop.project.run(flow)  # it is committed, and waits
+        error = shop.project.run(flow).units[0].error
+        assert error is not None
+        assert (error.code, "another program" in error.message) == ("TG402", True)
+        assert shop.database["orders"].count_documents({"theirs": 1}) == 1
+        shop.database["orders"].rename("theirs")
+        shop.project.run(flow)
+        assert shop.rows("orders", "id") == [(1,), (2,)]
+        assert shop.database["theirs"].count_documents({}) == 1
+
 
 KILLED = """
 import os, signal, sys

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from tidegate.errors import ConfigurationError
+from tidegate.masking import register_secret_values
 from tidegate.models import Connection
 
 _KINDS = {"postgres": "postgresql", "mariadb": "mysql", "sqlserver": "mssql"}
@@ -109,6 +110,8 @@ def _given(text: str | None) -> str | None:
 def file_of(connection: Connection) -> str:
     """Return the path of a database that is a file: `database`, below `base_path` when it is relative; or a URL's path.
 
+    A token in it is hidden from logs and errors from now on.
+
     Raises:
         ConfigurationError: it has no path, or is in memory, where no other session would find it (TG726).
     """
@@ -119,6 +122,8 @@ def file_of(connection: Connection) -> str:
     if not path or path.endswith(":memory:"):
         msg = f"connection {connection.name!r} says no file of its database"
         raise ConfigurationError(msg, code="TG726", hint="configure.database: <path of the file>")
+    options = parse_qsl(path[len(without_options(path)) + 1 :])
+    register_secret_values(*(value for name, value in options if "token" in name.lower()))
     return path
 
 

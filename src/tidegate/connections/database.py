@@ -21,6 +21,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tidegate.connections.address import scheme_of
@@ -34,6 +35,20 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 65_536
 """Rows of a batch, at most: a few megabytes of a usual table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableTraits:
+    """What the types of a table's columns do not tell of it. Where a database does not tell either, the defaults."""
+
+    identity: str | None = None
+    """Differs from that of every other table that the database has had, and stays through ALTER and upkeep."""
+    time_steps: Mapping[str, int] = field(default_factory=dict)
+    """Columns that keep no microseconds → the microseconds of their least step."""
+    loose_texts: frozenset[str] = frozenset()
+    """Columns in which texts are equal that are not the same."""
+    engine_without_transactions: str | None = None
+    """The storage engine, if it cannot undo what a load has written."""
 
 
 class Session(ABC):
@@ -71,9 +86,25 @@ class Session(ABC):
         """
         return frozenset()
 
+    def padded_texts(self, sql: str) -> frozenset[str]:
+        """Return the columns of a query that are read with blanks at their end, and compared without them."""
+        return frozenset()
+
     @abstractmethod
     def primary_key(self, schema: str | None, table: str) -> tuple[str, ...]:
         """Return the columns of the primary key in its order; none when there is none."""
+
+    def traits(self, schema: str | None, table: str) -> TableTraits:
+        """Return what else there is to know of a table that there is."""
+        return TableTraits()
+
+    def spelling(self, schema: str | None, table: str) -> str:
+        """Return the name of a table as the database has it; as it is given where there is none."""
+        return table
+
+    def column_attributes(self, schema: str | None, table: str, column: str) -> str:
+        """Return what stands behind the type of a column where :meth:`Dialect.widen` defines it anew."""
+        return ""
 
     @abstractmethod
     def tables(self, schema: str | None = None) -> list[tuple[str | None, str]]:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl
 
 import duckdb
 import pyarrow as pa
 
 from tidegate.connections.address import file_of, without_options
-from tidegate.connections.database import BATCH_ROWS, Database, Session, transaction_of
+from tidegate.connections.database import BATCH_ROWS, Database, Session, TableTraits, transaction_of
 from tidegate.connections.dialect import Dialect
 from tidegate.connections.duckdb_types import DuckDBDialect, arrow_type
 from tidegate.connections.exact import exactly, sliced
 from tidegate.errors import PlaceUnavailableError, PlatformError, first_line
-from tidegate.masking import register_secret_values
 
 T = TypeVar("T")
 
@@ -38,6 +37,12 @@ WHERE constraint_type = 'PRIMARY KEY' AND database_name = current_database()
   AND lower(schema_name) = lower(coalesce($1, current_schema())) AND lower(table_name) = lower($2)
 """
 
+_TYPES = """
+SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database()
+  AND lower(schema_name) = lower(coalesce($1, current_schema())) AND lower(table_name) = lower($2)
+"""
+_PAUSE_SECONDS = 0.02
+
 
 class DuckDBDatabase(Database):
     """A DuckDB file. A session that may write makes it when it is not there."""
@@ -48,10 +53,7 @@ class DuckDBDatabase(Database):
     @cached_property
     def path(self) -> str:
         """Where the file is."""
-        path = file_of(self.connection)
-        options = parse_qsl(path[len(without_options(path)) + 1 :])
-        register_secret_values(*(value for name, value in options if "token" in name.lower()))
-        return path
+        return file_of(self.connection)
 
     def place(self) -> str:
         """Return the path, without options."""
@@ -76,19 +78,26 @@ class DuckDBDatabase(Database):
         if read_only and not Path(self.path).exists():  # DuckDB would say that it cannot make one
             msg, hint = f"there is no database {self.place()}", "is `database` of the connection spelled as on disk?"
             raise PlatformError(msg, code="TG721", where=self.place(), hint=hint)
+        end = time.monotonic() + self.connection.settings.timeout
+        while True:
+            try:
+                return self._opened(read_only=read_only)
+            except duckdb.Error as error:
+                if not _in_this_process(error):
+                    raise _not_connected(error, self.place()) from None
+                if time.monotonic() > end:
+                    hint = "this process reads it: let the dataflow that writes depend on the one that reads"
+                    msg = f"the database is in use: {first_line(error)}"
+                    raise PlaceUnavailableError(msg, code="TG722", where=self.place(), hint=hint) from None
+            time.sleep(_PAUSE_SECONDS)
+
+    def _opened(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         try:
             return duckdb.connect(self.path, read_only=read_only, config=_CONFIG)
-        except duckdb.ConnectionException as error:  # this process has it open in the other way
+        except duckdb.ConnectionException:  # this process has it open in the other way
             if not read_only:
-                hint = "this process reads it: let the dataflow that writes depend on the one that reads"
-                msg = f"the database is in use: {first_line(error)}"
-                raise PlaceUnavailableError(msg, code="TG722", where=self.place(), hint=hint) from None
-        except duckdb.Error as error:
-            raise _not_connected(error, self.place()) from None
-        try:
-            return duckdb.connect(self.path, config=_CONFIG)
-        except duckdb.Error as error:
-            raise _not_connected(error, self.place()) from None
+                raise
+        return duckdb.connect(self.path, config=_CONFIG)
 
 
 class DuckDBSession(Session):
@@ -119,6 +128,19 @@ class DuckDBSession(Session):
         """Return the columns of the primary key."""
         found = self.fetch(_PRIMARY_KEY, [schema, table])
         return tuple(found[0][0]) if found else ()
+
+    def traits(self, schema: str | None, table: str) -> TableTraits:
+        """Return what else there is to know. No identity: a table's number changes when the file is opened."""
+        steps = {"TIMESTAMP_S": 1_000_000, "TIMESTAMP_MS": 1_000}
+        return TableTraits(
+            time_steps={name: steps[dtype] for name, dtype in self.fetch(_TYPES, [schema, table]) if dtype in steps}
+        )
+
+    def spelling(self, schema: str | None, table: str) -> str:
+        """Return the name of a table as the catalogue has it."""
+        wanted = f"{schema or self.fetch('SELECT current_schema()')[0][0]}.{table}".lower()
+        found = (name for place, name in self.fetch(_COLUMNS) if f"{place}.{name}".lower() == wanted)
+        return next(found, table)
 
     def tables(self, schema: str | None = None) -> list[tuple[str | None, str]]:
         """Return all tables and views."""
@@ -226,6 +248,11 @@ class DuckDBSession(Session):
 
 def _bare(sql: str) -> str:
     return sql.strip().rstrip(";")
+
+
+def _in_this_process(error: duckdb.Error) -> bool:
+    """Tell whether another thread has the file open in the other way, or is just opening or closing it."""
+    return isinstance(error, duckdb.ConnectionException) or "Unique file handle conflict" in str(error)
 
 
 def _not_connected(error: duckdb.Error, place: str) -> PlatformError:

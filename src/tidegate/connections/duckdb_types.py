@@ -10,6 +10,8 @@ from tidegate.connections.dialect import Dialect
 from tidegate.connections.exact import plain_type
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from duckdb.sqltypes import DuckDBPyType
 
 _READ = {
@@ -76,6 +78,9 @@ class DuckDBDialect(Dialect):
         if pa.types.is_decimal(stored):
             return f"DECIMAL({stored.precision},{stored.scale})"
         return _WORDS[stored]
+
+    def create_index(self, table: str, name: str, keys: Sequence[str]) -> None:
+        """Return None: joins need no index there, and no column of a table with one can be made wider."""
 
     def storable(self, dtype: pa.DataType) -> pa.DataType | None:
         """Return the type as which it comes back; lists and structs are kept, maps are not."""

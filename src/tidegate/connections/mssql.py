@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidegate.connections.address import Address, address_of
-from tidegate.connections.database import BATCH_ROWS, Database, Session
+from tidegate.connections.database import BATCH_ROWS, Database, Session, TableTraits
 from tidegate.connections.dialect import Dialect
 from tidegate.connections.exact import exactly, sliced
 from tidegate.connections.failures import Failure
@@ -47,12 +47,24 @@ WHERE is_hidden = 0 OR error_message IS NOT NULL ORDER BY column_ordinal
 _EXISTS = """
 SELECT table_schema FROM information_schema.tables WHERE table_schema = COALESCE(?, SCHEMA_NAME()) AND table_name = ?
 """
+_SPELLING = """
+SELECT table_name FROM information_schema.tables WHERE table_schema = COALESCE(?, SCHEMA_NAME()) AND table_name = ?
+"""
 _PRIMARY_KEY = """
 SELECT k.column_name FROM information_schema.table_constraints AS c JOIN information_schema.key_column_usage AS k
 ON k.constraint_schema = c.constraint_schema AND k.constraint_name = c.constraint_name AND k.table_name = c.table_name
 WHERE c.constraint_type = 'PRIMARY KEY' AND c.table_schema = COALESCE(?, SCHEMA_NAME()) AND c.table_name = ?
 ORDER BY k.ordinal_position
 """
+_TRAITS = """
+SELECT CONCAT(o.object_id, ' ', CONVERT(varchar(30), o.create_date, 126)), o.type, c.name, TYPE_NAME(c.system_type_id),
+  c.scale, c.collation_name, c.is_nullable
+FROM sys.objects AS o JOIN sys.columns AS c ON c.object_id = o.object_id
+WHERE o.object_id = OBJECT_ID(COALESCE(QUOTENAME(?) + '.', '') + QUOTENAME(?))
+"""
+_STEPS = {"smalldatetime": 60_000_000, "datetime": 10_000}
+"""Types → microseconds of what they keep exactly."""
+_OF_DIGITS = frozenset({"time", "datetime2", "datetimeoffset"})
 _TABLES = """
 SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema = COALESCE(?, table_schema)
 """
@@ -159,6 +171,28 @@ class SQLServerSession(Session):
         """Return the columns of the primary key."""
         return tuple(name for (name,) in self.fetch(_PRIMARY_KEY, [schema, table]))
 
+    def traits(self, schema: str | None, table: str) -> TableTraits:
+        """Return what else there is to know."""
+        found = self.fetch(_TRAITS, [schema, table])
+        steps = {name: _step(kind, scale) for _, _, name, kind, scale, *_ in found}
+        loose = (name for _, _, name, _, _, collation, _ in found if collation and "_BIN2" not in collation)
+        is_table = bool(found) and found[0][1].strip() == "U"
+        return TableTraits(
+            identity=found[0][0] if is_table else None,
+            time_steps={name: step for name, step in steps.items() if step > 1},
+            loose_texts=frozenset(loose),
+        )
+
+    def spelling(self, schema: str | None, table: str) -> str:
+        """Return the name of a table as the catalogue has it."""
+        found = self.fetch(_SPELLING, [schema, table])
+        return found[0][0] if found else table
+
+    def column_attributes(self, schema: str | None, table: str, column: str) -> str:
+        """Return whether a column may be NULL."""
+        nullable = {name: is_nullable for _, _, name, *_, is_nullable in self.fetch(_TRAITS, [schema, table])}
+        return "NULL" if nullable.get(column, True) else "NOT NULL"
+
     def tables(self, schema: str | None = None) -> list[tuple[str | None, str]]:
         """Return all tables and views, in the order of code points."""
         return sorted((found, name) for found, name in self.fetch(_TABLES, [schema]))
@@ -257,6 +291,11 @@ class SQLServerSession(Session):
             return work()
         except _ERRORS as error:
             raise translated(error, self._place) from error
+
+
+def _step(kind: str, scale: int) -> int:
+    """Return the microseconds of the least step of a type; 1 for what is no time, or is as fine."""
+    return _STEPS.get(kind) or int(10 ** max(6 - scale, 0) if kind in _OF_DIGITS else 1)
 
 
 def _braced(value: str) -> str:

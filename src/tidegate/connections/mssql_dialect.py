@@ -63,6 +63,12 @@ class SQLServerDialect(Dialect):
         """Return a NULL-safe equality that takes an index, and that every version knows."""
         return f"EXISTS (SELECT {left} INTERSECT SELECT {right})"
 
+    def equal(self, left: str, right: str, *, is_loose: bool, is_null_safe: bool) -> str:
+        """Return the condition; texts of two collations are only compared in a third one that is named."""
+        if is_loose:
+            left, right = (f"{side} COLLATE Latin1_General_100_BIN2" for side in (left, right))
+        return super().equal(left, right, is_loose=False, is_null_safe=is_null_safe)
+
     def in_code_point_order(self, text: str) -> str:
         """Return the text as bytes of UTF-8, which have that order; SQL Server 2019 or later knows the collation."""
         utf8 = f"CAST({text} COLLATE Latin1_General_100_BIN2_UTF8 AS varchar(max))"
@@ -92,9 +98,10 @@ class SQLServerDialect(Dialect):
         """Return the statement."""
         return f"ALTER TABLE {table} ADD {self.quoted(column)} {self.type_name(dtype)} NULL"
 
-    def widen(self, table: str, column: str, dtype: pa.DataType) -> list[str] | None:
-        """Return the statement; the column may be NULL afterwards."""
-        return [f"ALTER TABLE {table} ALTER COLUMN {self.quoted(column)} {self.type_name(dtype)} NULL"]
+    def widen(self, table: str, column: str, dtype: pa.DataType, attributes: str = "") -> list[str] | None:
+        """Return the statement; defaults stay as they are."""
+        name = self.quoted(column)
+        return [f"ALTER TABLE {table} ALTER COLUMN {name} {self.type_name(dtype)} {attributes or 'NULL'}"]
 
     def update_from(self, table: str, source: str, on: str, assignments: Mapping[str, str]) -> str:
         """Return an UPDATE that names the table by its alias."""

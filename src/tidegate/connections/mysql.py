@@ -6,6 +6,7 @@ A stream goes over the session's own connection: it sees its transaction, its te
 from __future__ import annotations
 
 import itertools
+import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,7 +19,7 @@ from pymysql import err
 from pymysql.constants import CLIENT
 
 from tidegate.connections.address import Address, address_of
-from tidegate.connections.database import BATCH_ROWS, Database, Session
+from tidegate.connections.database import BATCH_ROWS, Database, Session, TableTraits
 from tidegate.connections.dialect import Dialect
 from tidegate.connections.exact import exactly
 from tidegate.connections.failures import Failure
@@ -55,6 +56,16 @@ SELECT table_schema, table_name FROM information_schema.tables
 WHERE table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
 AND table_type IN ('BASE TABLE', 'VIEW', 'SYSTEM VERSIONED') AND table_schema = COALESCE(?, table_schema)
 """
+
+_ENGINE = """
+SELECT t.engine FROM information_schema.tables AS t JOIN information_schema.engines AS e ON e.engine = t.engine
+WHERE COALESCE(e.transactions, 'NO') <> 'YES' AND table_schema = COALESCE(?, DATABASE()) AND table_name = ?
+"""
+_TIME_STEPS = """
+SELECT column_name, datetime_precision FROM information_schema.columns
+WHERE table_schema = COALESCE(?, DATABASE()) AND table_name = ? AND datetime_precision < 6 AND data_type <> 'date'
+"""
+_AFTER_TYPE = re.compile(r"\s*\w+(\([^)]*\))?( unsigned)?( zerofill)?( /\*.*?\*/)?(?P<attributes>.*?),?$")
 
 
 class MySQLDatabase(Database):
@@ -154,6 +165,27 @@ class MySQLSession(Session):
     def primary_key(self, schema: str | None, table: str) -> tuple[str, ...]:
         """Return the columns of the primary key."""
         return tuple(name for (name,) in self.fetch(_PRIMARY_KEY, [schema, table]))
+
+    def traits(self, schema: str | None, table: str) -> TableTraits:
+        """Return what else there is to know. A table has no identity: its number changes with each ALTER."""
+        engines = self.fetch(_ENGINE, [schema, table])
+        steps = self.fetch(_TIME_STEPS, [schema, table])
+        return TableTraits(
+            time_steps={name: 10 ** (6 - int(digits)) for name, digits in steps},
+            engine_without_transactions=engines[0][0] if engines else None,
+        )
+
+    def column_attributes(self, schema: str | None, table: str, column: str) -> str:
+        """Return NOT NULL, default, AUTO_INCREMENT and comment of a column, as the server writes them."""
+        [(_, statement, *_)] = self.fetch(f"SHOW CREATE TABLE {self._dialect.quoted(schema, table)}")
+        in_ansi = '"{}"'.format(column.replace('"', '""'))
+        starts = tuple(f"  {name} " for name in (self._dialect.quoted(column), in_ansi, column))
+        for line in statement.splitlines():
+            start = next(filter(line.startswith, starts), None)
+            if start and (found := _AFTER_TYPE.match(line, len(start))):
+                return found["attributes"].strip()
+        msg = f"the attributes of column {column!r} of {table} cannot be read"
+        raise PlatformError(msg, code="TG724", where=self._place, hint="widen it yourself: ALTER TABLE … MODIFY")
 
     def tables(self, schema: str | None = None) -> list[tuple[str | None, str]]:
         """Return all tables and views, in the order of code points."""

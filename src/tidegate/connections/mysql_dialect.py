@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -31,6 +32,11 @@ _KEYS = {
     pa.binary(): "VARBINARY(255)",
 }
 
+_KEY_BYTES = {pa.string(): 4 * 255 + 2, pa.binary(): 255 + 2}
+_FEW_BYTES = 32
+"""Of a number or a time in an index, at most."""
+_INDEX_BYTES = 3072
+
 
 class MySQLDialect(Dialect):
     """The words of MySQL and MariaDB.
@@ -42,6 +48,7 @@ class MySQLDialect(Dialect):
     quotes = ("`", "`")
     ddl_in_transaction = False
     longest_name = 64
+    table_options = " ENGINE=InnoDB"  # which knows transactions
 
     def same(self, left: str, right: str) -> str:
         """Return the NULL-safe equality of MySQL."""
@@ -71,16 +78,22 @@ class MySQLDialect(Dialect):
         return plain
 
     def create_table(self, table: str, columns: Mapping[str, pa.DataType], *, keys: Sequence[str] = ()) -> str:
-        """Return the statement, with an engine that knows transactions."""
-        return f"{super().create_table(table, columns, keys=keys)} ENGINE=InnoDB"
+        """Return the statement, with the index: each CREATE is a transaction of its own, and it would be missing.
 
-    def temporary_table(self, name: str, columns: Mapping[str, pa.DataType], *, keys: Sequence[str] = ()) -> str:
-        """Return the statement, with an engine that knows transactions."""
-        return f"{super().temporary_table(name, columns, keys=keys)} ENGINE=InnoDB"
+        An index has at most 3072 bytes: it takes the first keys that have room.
+        """
+        sizes = accumulate(_KEY_BYTES.get(self.storable(columns[key]), _FEW_BYTES) for key in keys)
+        indexed = [key for key, size in zip(keys, sizes, strict=True) if size <= _INDEX_BYTES]
+        index = f", INDEX ({', '.join(map(self.quoted, indexed))})" if indexed else ""
+        return f"CREATE TABLE {table} ({self._definitions(columns, keys)}{index}){self.table_options}"
 
-    def widen(self, table: str, column: str, dtype: pa.DataType) -> list[str] | None:
-        """Return the statement; the column may be NULL afterwards."""
-        return [f"ALTER TABLE {table} MODIFY COLUMN {self.quoted(column)} {self.type_name(dtype)} NULL"]
+    def create_index(self, table: str, name: str, keys: Sequence[str]) -> None:
+        """Return None: the table has been made with it."""
+
+    def widen(self, table: str, column: str, dtype: pa.DataType, attributes: str = "") -> list[str] | None:
+        """Return the statement, with the column's attributes."""
+        definition = f"{self.quoted(column)} {self.type_name(dtype)} {attributes or 'NULL'}"
+        return [f"ALTER TABLE {table} MODIFY COLUMN {definition}"]
 
     def update_from(self, table: str, source: str, on: str, assignments: Mapping[str, str]) -> str:
         """Return an UPDATE of the joined tables."""

@@ -81,7 +81,7 @@ class OracleDialect(Dialect):
         """Return the statement."""
         return f"ALTER TABLE {table} ADD ({self.quoted(column)} {self.type_name(dtype)})"
 
-    def widen(self, table: str, column: str, dtype: pa.DataType) -> list[str] | None:
+    def widen(self, table: str, column: str, dtype: pa.DataType, attributes: str = "") -> list[str] | None:
         """Return the statement."""
         return [f"ALTER TABLE {table} MODIFY ({self.quoted(column)} {self.type_name(dtype)})"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from tidegate.connections.address import file_of
-from tidegate.connections.database import BATCH_ROWS, Database, Session, transaction_of
+from tidegate.connections.database import BATCH_ROWS, Database, Session, TableTraits, transaction_of
 from tidegate.connections.dialect import Dialect
 from tidegate.connections.exact import exactly, next_rows
 from tidegate.connections.parameters import with_parameters
@@ -41,6 +41,8 @@ _TABLES = """
 SELECT 'main', name FROM "main".sqlite_schema
 WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name
 """
+
+_SPELLING = """SELECT name FROM "main".sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE"""
 
 
 class SQLiteDatabase(Database):
@@ -131,6 +133,16 @@ class SQLiteSession(Session):
         """Return the columns of the primary key."""
         sql = "SELECT name FROM pragma_table_info(?1, ?2) WHERE pk ORDER BY pk"
         return tuple(name for (name,) in self.fetch(sql, [table, schema or "main"]))
+
+    def traits(self, schema: str | None, table: str) -> TableTraits:
+        """Return that each text may be compared loosely: SQLite does not tell collations. Tables have no identity."""
+        columns = self.columns(schema, table) or {}
+        return TableTraits(loose_texts=frozenset(name for name, dtype in columns.items() if pa.types.is_string(dtype)))
+
+    def spelling(self, schema: str | None, table: str) -> str:
+        """Return the name of a table as the schema has it."""
+        found = self.fetch(_SPELLING, [table])
+        return found[0][0] if found else table
 
     def tables(self, schema: str | None = None) -> list[tuple[str | None, str]]:
         """Return all tables and views; the one schema is `main`."""

@@ -90,13 +90,17 @@ class SQLiteDialect(Dialect):
         """Return the condition with IS, which takes any value."""
         return f"{left} IS {right}"
 
+    def in_code_point_order(self, text: str) -> str:
+        """Return the text in the collation that compares bytes."""
+        return f"({text}) COLLATE BINARY"
+
     def ordered(self, expression: str, dtype: pa.DataType) -> str | None:
         """Return an expression in the order of values: the texts of times and decimals have another one."""
         if pa.types.is_timestamp(dtype):
             return f"tidegate_time({expression})"
         if pa.types.is_decimal(dtype):
             return f"tidegate_decimal({expression}, {dtype.scale})"
-        return f"({expression}) COLLATE BINARY" if pa.types.is_string(dtype) else expression
+        return super().ordered(expression, dtype)
 
     def type_name(self, dtype: pa.DataType, *, key: bool = False) -> str:
         """Return the declared type; the same for a key."""
@@ -120,7 +124,7 @@ class SQLiteDialect(Dialect):
         columns = ", ".join(map(self.quoted, keys))
         return [f'CREATE INDEX "temp".{self.quoted(f"{table}_filled")} ON {table} ({columns})']
 
-    def widen(self, table: str, column: str, dtype: pa.DataType) -> list[str] | None:
+    def widen(self, table: str, column: str, dtype: pa.DataType, attributes: str = "") -> list[str] | None:
         """Return None: a declared type stays."""
         return None
 

@@ -1,28 +1,29 @@
 """Tables of SQL databases: rows, sequence and position change in one transaction.
 
-A table `_tidegate_loads` beside the loaded tables has one row per table and dataflow: the sequence of its last commit,
-and the record that travels with it. One more row per table, of no dataflow, counts the table's versions: whoever
-commits moves it on from the version that was read, and so has its turn; another one finds no such row any more.
+Whoever commits takes a turn first, as `database_loads` tells.
 """
 
 from __future__ import annotations
 
 import json
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pyarrow as pa
 
-from tidegate.connections import Session, database_of
+from tidegate.connections import Session, TableTraits, database_of
 from tidegate.destinations.commit import Commit
+from tidegate.destinations.database_loads import LOADS, Known, Loads
 from tidegate.destinations.database_rows import RowAccess
 from tidegate.destinations.selection import AllRows
 from tidegate.destinations.table import BaseTable, Change, DataFile, RowChange, Snapshot, StaleSnapshotError
 from tidegate.engines.base import FileTarget
 from tidegate.errors import DestinationError, TidegateError
 from tidegate.expressions.data_type import describe_type
+from tidegate.transformers.system_columns import SYSTEM_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
     from tidegate.models import DataFlow
     from tidegate.platforms import BasePlatform
 
-LOADS = "_tidegate_loads"
-_LOADS_COLUMNS = ("table_name", "dataflow_id", "sequence", "record")
-_OF_THE_TABLE = ""
-"""Stands for a dataflow in the row that counts a table's versions."""
 _UNDONE = "TG722"
 """Code of the error for a transaction that the database undid because of another one."""
 
@@ -45,10 +42,13 @@ class _There:
 
     columns: Mapping[str, pa.DataType]
     """As the database has them now."""
-    is_counted: bool
-    """Whether the table's versions are counted."""
-    key: frozenset[str]
+    known: Known
+    """What its loads have left."""
+    is_new: bool
+    """Whether what is known is not of this table: it is yet to be made, or was made anew by others."""
+    key: frozenset[str] = frozenset()
     """Columns of its primary key."""
+    traits: TableTraits = field(default_factory=TableTraits)
 
 
 class DatabaseTable(BaseTable):
@@ -64,7 +64,6 @@ class DatabaseTable(BaseTable):
         self._dialect = self._database.dialect
         self._schema, self._name = flow.destination.schema_name, flow.destination.table
         self._table = self._dialect.quoted(self._schema, self._name)
-        self._loads = self._dialect.quoted(self._schema, LOADS)
 
     @property
     def place(self) -> str:
@@ -75,21 +74,25 @@ class DatabaseTable(BaseTable):
         """Return the table as it is, at the version that its commits have counted; 0 before the first."""
         self._refuse_long(self._name)
         if not self._database.exists():
-            return Snapshot(version=None)
+            return Snapshot(version=None, handle=_There(columns={}, known=Known(), is_new=True))
         with self._database.session(snapshot=True, read_only=True) as session:
-            columns = session.columns(self._schema, self._name)
+            columns, loads = session.columns(self._schema, self._name), self._loads(session)
+            known = loads.known()
             if columns is None:
-                return Snapshot(version=None)
-            sequences = self._sequences(session)
+                return Snapshot(version=None, handle=_There(columns={}, known=known, is_new=True))
+            of_loads, traits = loads.traits()
+            self._require_transactions({LOADS: of_loads, self._name: traits})
+            is_new = known.is_of_another(of_loads, traits)
             key = frozenset(session.primary_key(self._schema, self._name))
             [(has_rows,)] = session.fetch(f"SELECT CASE WHEN EXISTS (SELECT 1 FROM {self._table}) THEN 1 ELSE 0 END")
         rows = [DataFile(path=self.place, rows=None, size=0)] if has_rows else []
+        sequences = {} if is_new else known.sequences
         return Snapshot(
-            version=sequences.get(_OF_THE_TABLE, 0),
+            version=known.version or 0,
             columns=columns,
             sequences=lambda flow: sequences.get(flow, 0),
             files=lambda: rows,
-            handle=_There(columns=columns, is_counted=_OF_THE_TABLE in sequences, key=key),
+            handle=_There(columns=columns, known=known, is_new=is_new, key=key, traits=traits),
         )
 
     def last_commit(self, dataflow_id: str) -> Commit | None:
@@ -101,14 +104,11 @@ class DatabaseTable(BaseTable):
         if not self._database.exists():
             return []
         with self._database.session(read_only=True) as session:
-            if session.columns(self._schema, LOADS) is None or session.columns(self._schema, self._name) is None:
+            loads = self._loads(session)
+            if not loads.exist() or session.columns(self._schema, self._name) is None:
                 return []
-            found = session.fetch(
-                f"SELECT record FROM {self._loads} WHERE table_name = {self._dialect.placeholder(0)} "
-                f"AND dataflow_id <> {self._dialect.placeholder(1)}",
-                [self._name, _OF_THE_TABLE],
-            )
-        return [Commit.from_data(json.loads(record)) for (record,) in found]
+            records = [] if loads.known().is_of_another(*loads.traits()) else loads.records()
+        return [Commit.from_data(json.loads(record)) for record in records]
 
     def target(self, prefix: str, partition_by: tuple[str, ...], *, scratch: str) -> FileTarget:
         """Write to a local folder; the commit brings the rows into the database."""
@@ -129,7 +129,7 @@ class DatabaseTable(BaseTable):
             pq.ParquetWriter(path, pa.schema(list(columns.items())), compression="lz4") as writer,
         ):
             session.begin()  # a temporary table holds the keys
-            for batch in self._rows(session, columns).selected(selection, columns):
+            for batch in self._rows(session, snapshot, columns).selected(selection, columns):
                 writer.write_batch(batch)
                 rows += batch.num_rows
             session.rollback()
@@ -152,22 +152,27 @@ class DatabaseTable(BaseTable):
     def commit(self, snapshot: Snapshot, change: Change, commit: Commit) -> int:
         """Change schema, rows and record in one transaction.
 
-        Where a schema cannot be changed within a transaction it is changed right before: columns that a load which
-        then fails has added stay, without a value.
+        Where a schema cannot be changed within a transaction it is changed beside it, while this one has the turn:
+        columns that a load which then fails has added stay, without a value. A table that is made so could stay, too;
+        so what one of this name has left is gone before.
         """
-        version = (snapshot.version or 0) + 1
+        there: _There = snapshot.handle
         try:
             with self._database.session() as session:
-                self._make_loads(session)
-                schema_first = not self._dialect.ddl_in_transaction
-                if schema_first:
-                    self._change_schema(session, snapshot, change)
+                loads = self._loads(session)
+                loads.make()
                 session.begin()
-                self._take_turn(session, snapshot, version)
-                if not schema_first:
-                    self._change_schema(session, snapshot, change)
+                version = loads.take_turn(there.known.version)
+                if there.is_new:
+                    loads.retire()
+                if snapshot.version is None and not self._dialect.ddl_in_transaction:
+                    session.commit()
+                    session.begin()
+                    version = loads.take_turn(version)
+                self._change_schema(session, snapshot, change)
+                loads.identify(there.known)
                 self._change_rows(session, snapshot, change)
-                self._record(session, commit.dataflow_id, commit.sequence, json.dumps(commit.to_data()))
+                loads.record(commit.dataflow_id, commit.sequence, json.dumps(commit.to_data()))
                 session.commit()
         except TidegateError as error:
             if error.code == _UNDONE or self._moved_on(snapshot, error):
@@ -180,7 +185,8 @@ class DatabaseTable(BaseTable):
         if isinstance(error, DestinationError) or error.transient:
             return False
         with suppress(TidegateError):
-            return self.snapshot().version != snapshot.version
+            now = self.snapshot()
+            return (now.version, now.handle.known.version) != (snapshot.version, snapshot.handle.known.version)
         return False
 
     def _refuse_long(self, name: str) -> None:
@@ -191,73 +197,81 @@ class DatabaseTable(BaseTable):
             hint = "give it a shorter one: destination.table, or transform.rename_columns"
             raise DestinationError(msg, {"name": name}, code="TG419", where=self.place, hint=hint)
 
-    def _sequences(self, session: Session) -> dict[str, int]:
-        if session.columns(self._schema, LOADS) is None:
-            return {}
-        condition = f"table_name = {self._dialect.placeholder(0)}"
-        found = session.fetch(f"SELECT dataflow_id, sequence FROM {self._loads} WHERE {condition}", [self._name])
-        return {flow: int(sequence) for flow, sequence in found}
-
-    def _make_loads(self, session: Session) -> None:
-        if session.columns(self._schema, LOADS) is not None:
-            return
-        text, key = self._dialect.type_name(pa.string()), self._dialect.type_name(pa.string(), key=True)
-        types = (f"{key} NOT NULL", f"{key} NOT NULL", f"{self._dialect.type_name(pa.int64())} NOT NULL", text)
-        columns = ", ".join(f"{name} {dtype}" for name, dtype in zip(_LOADS_COLUMNS, types, strict=True))
-        try:
-            session.execute(f"CREATE TABLE {self._loads} ({columns}, PRIMARY KEY (table_name, dataflow_id))")
-        except TidegateError:
-            if session.columns(self._schema, LOADS) is None:  # else another process was quicker
-                raise
-
-    def _take_turn(self, session: Session, snapshot: Snapshot, version: int) -> None:
-        if snapshot.version is None:  # what the table of this name had that is gone
-            condition = f"table_name = {self._dialect.placeholder(0)}"
-            session.execute(f"DELETE FROM {self._loads} WHERE {condition}", [self._name])
-        if snapshot.version is None or not snapshot.handle.is_counted:
-            self._insert(session, _OF_THE_TABLE, version, None)
-            return
-        now, name, flow, before = (self._dialect.placeholder(index) for index in range(4))
-        moved_on = session.execute(
-            f"UPDATE {self._loads} SET sequence = {now} "
-            f"WHERE table_name = {name} AND dataflow_id = {flow} AND sequence = {before}",
-            [version, self._name, _OF_THE_TABLE, snapshot.version],
-        )
-        if moved_on != 1:
-            raise StaleSnapshotError
+    def _require_transactions(self, tables: Mapping[str, TableTraits]) -> None:
+        """Refuse a storage engine that leaves rows behind when a load fails: the next attempt would double them."""
+        for name, traits in tables.items():
+            if engine := traits.engine_without_transactions:
+                msg = f"{name} is a table of {engine}, which cannot undo what a load has written when it fails"
+                hint = f"ALTER TABLE {self._dialect.quoted(self._schema, name)} ENGINE=InnoDB"
+                raise DestinationError(msg, {"engine": engine}, code="TG402", where=self.place, hint=hint)
 
     def _change_schema(self, session: Session, snapshot: Snapshot, change: Change) -> None:
-        keys = [key for key in self.flow.destination.merge_keys if key in change.columns]
-        if snapshot.version is None:
-            session.execute(self._dialect.create_table(self._table, change.columns, keys=keys))
-            if keys and (index := self._dialect.create_index(self._table, self._name, keys)):
-                session.execute(index)
-            return
         there = snapshot.handle.columns
-        for column, dtype in change.columns.items():
-            if column not in there:
-                session.execute(self._dialect.add_column(self._table, column, dtype))
-            elif dtype != there[column]:
-                for statement in self._dialect.widen(self._table, column, dtype) or ():
-                    session.execute(statement)
+        added = {column: dtype for column, dtype in change.columns.items() if column not in there}
+        wider = {column: dtype for column, dtype in change.columns.items() if dtype != there.get(column, dtype)}
+        if not (added or wider):
+            return
+        with self._for_schema(session, snapshot) as changing:
+            if snapshot.version is None:
+                self._create(changing, change.columns)
+                return
+            for column, dtype in added.items():
+                self._add_column(changing, column, dtype)
+            for column, dtype in wider.items():
+                attributes = changing.column_attributes(self._schema, self._name, column)
+                for statement in self._dialect.widen(self._table, column, dtype, attributes) or ():
+                    changing.execute(statement)
+
+    def _add_column(self, session: Session, column: str, dtype: pa.DataType) -> None:
+        statement = self._dialect.add_column(self._table, column, dtype)
+        try:
+            session.execute(statement)
+        except TidegateError as error:
+            if column in SYSTEM_COLUMNS and not error.transient:
+                columns = ", ".join(SYSTEM_COLUMNS)
+                error.hint = (
+                    f"each load writes {columns}, whatever schema_policy is: let the owner add them ({statement})"
+                )
+            raise
+
+    @contextmanager
+    def _for_schema(self, session: Session, snapshot: Snapshot) -> Iterator[Session]:
+        """Return the session to change the schema in: one beside, where that would end the transaction.
+
+        The turn that the transaction has keeps other loads away; one before it may have changed the schema, and failed.
+        """
+        if self._dialect.ddl_in_transaction:
+            yield session
+            return
+        with self._database.session() as beside:
+            if (beside.columns(self._schema, self._name) or {}) != snapshot.handle.columns:
+                raise StaleSnapshotError
+            yield beside
+
+    def _create(self, session: Session, columns: Mapping[str, pa.DataType]) -> None:
+        keys = [key for key in self.flow.destination.merge_keys if key in columns]
+        session.execute(self._dialect.create_table(self._table, columns, keys=keys))
+        if keys and (index := self._dialect.create_index(self._table, self._name, keys)):
+            session.execute(index)
 
     def _change_rows(self, session: Session, snapshot: Snapshot, change: Change) -> None:
         there = {} if snapshot.version is None else snapshot.columns
         removed = AllRows() if change.replaces_all and there else None
         rows = change.rows or RowChange(removed=removed, added=change.added)
-        own_keys = () if snapshot.version is None else snapshot.handle.key  # the database numbers rows itself
+        own_keys = snapshot.handle.key  # the database numbers rows itself
         others = {name: dtype for name, dtype in rows.columns.items() if name not in {*change.columns, *own_keys}}
-        self._rows(session, {**there, **change.columns}).apply(rows, change.columns, others)
+        self._rows(session, snapshot, {**there, **change.columns}).apply(rows, change.columns, others)
 
-    def _record(self, session: Session, dataflow_id: str, sequence: int, record: str) -> None:
-        condition = f"table_name = {self._dialect.placeholder(0)} AND dataflow_id = {self._dialect.placeholder(1)}"
-        session.execute(f"DELETE FROM {self._loads} WHERE {condition}", [self._name, dataflow_id])
-        self._insert(session, dataflow_id, sequence, record)
+    def _loads(self, session: Session) -> Loads:
+        table = session.spelling(self._schema, self._name)
+        return Loads(session=session, dialect=self._dialect, schema=self._schema, table=table)
 
-    def _insert(self, session: Session, dataflow_id: str, sequence: int, record: str | None) -> None:
-        values = ", ".join(self._dialect.placeholder(index) for index in range(len(_LOADS_COLUMNS)))
-        statement = f"INSERT INTO {self._loads} ({', '.join(_LOADS_COLUMNS)}) VALUES ({values})"
-        session.execute(statement, [self._name, dataflow_id, sequence, record])
-
-    def _rows(self, session: Session, columns: Mapping[str, Any]) -> RowAccess:
-        return RowAccess(session=session, dialect=self._dialect, table=self._table, columns=columns)
+    def _rows(self, session: Session, snapshot: Snapshot, columns: Mapping[str, Any]) -> RowAccess:
+        return RowAccess(
+            session=session,
+            dialect=self._dialect,
+            table=self._table,
+            columns=columns,
+            traits=snapshot.handle.traits,
+            place=self.place,
+        )

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from tidegate.destinations.selection import RowsFrom, RowsWithin, RowsWithKeys, Selection
+from tidegate.errors import PlatformError
 
 if TYPE_CHECKING:
-    from tidegate.connections import Dialect, Session
+    from tidegate.connections import Dialect, Session, TableTraits
     from tidegate.destinations.table import RowChange
     from tidegate.engines.base import WrittenFile
 
 Columns = Mapping[str, pa.DataType]
 
 _BATCH_ROWS = 65_536
+_READ_BYTES = 1 << 20
+"""Of a file, at once: left to itself Arrow keeps all that it has read of it."""
 _KEYS = "_tidegate_keys"
 _MERGED = "_tidegate_merged"
 
@@ -32,6 +35,9 @@ class RowAccess:
     """Its name, quoted."""
     columns: Columns
     """Its columns, with the types as which rows are read and written."""
+    traits: TableTraits
+    place: str
+    """It, as people write it."""
 
     def selected(self, selection: Selection, columns: Columns) -> Iterator[pa.RecordBatch]:
         """Yield these columns of the selected rows."""
@@ -57,10 +63,10 @@ class RowAccess:
             self._remove(change.removed)
         if change.merged:
             self._merge(change.merged, change.identity, loaded, others)
-        for files, more in ((change.added, others), (change.kept, self.columns)):
-            columns = {**loaded, **_with_values(files, more)}
+        come = {**loaded, **_with_values(change.added, others)}
+        for files, columns in ((change.added, come), (change.kept, self.columns)):  # a NULL that was there stays one
             if files:
-                self.session.insert(self.table, columns, batches_of(files, columns))
+                self.session.insert(self.table, columns, self._exact_batches(files, columns))
 
     def _remove(self, selection: Selection) -> None:
         if isinstance(selection, RowsWithKeys):
@@ -95,19 +101,41 @@ class RowAccess:
         columns = columns or {key: self.columns[key] for key in keys}
         there = dialect.temporary_name(name)
         session.execute(dialect.temporary_copy(name, self.table, columns, keys=keys))
-        session.insert(there, columns, batches_of(files, columns))
+        session.insert(there, columns, self._exact_batches(files, columns))
         for statement in dialect.after_filling(there, keys):
             session.execute(statement)
-        sides = [(f"t.{dialect.quoted(key)}", f"s.{dialect.quoted(key)}") for key in keys]
         has_null = " OR ".join(f"{dialect.quoted(key)} IS NULL" for key in keys)
         [(without_key,)] = session.fetch(f"SELECT COUNT(*) FROM {there} WHERE {has_null}")
-        plain = " AND ".join(f"{left} = {right}" for left, right in sides)
+        plain = self._equal(keys, is_null_safe=False)
         if not without_key:
             yield there, plain
             return
         yield f"(SELECT * FROM {there} WHERE NOT ({has_null}))", plain
-        null_safe = " AND ".join(dialect.same(left, right) for left, right in sides)
-        yield f"(SELECT * FROM {there} WHERE {has_null})", null_safe
+        yield f"(SELECT * FROM {there} WHERE {has_null})", self._equal(keys, is_null_safe=True)
+
+    def _equal(self, keys: Sequence[str], *, is_null_safe: bool) -> str:
+        quoted, equal, loose = self.dialect.quoted, self.dialect.equal, self.traits.loose_texts
+        return " AND ".join(
+            equal(f"t.{quoted(key)}", f"s.{quoted(key)}", is_loose=key in loose, is_null_safe=is_null_safe)
+            for key in keys
+        )
+
+    def _exact_batches(self, files: Iterable[WrittenFile], columns: Columns) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of files; a time that a column would round is refused.
+
+        Raises:
+            PlatformError: TG725.
+        """
+        rows = 0
+        for batch in batches_of(files, columns):
+            for name, step in self.traits.time_steps.items():
+                if name in columns and (row := _first_between(batch.column(name), step)) is not None:
+                    value, where = batch.column(name)[row].as_py(), rows + row + 1
+                    msg = f"column {name!r} has {value} in row {where}, which the table's column would round"
+                    hint = "give the column six digits of a second (ALTER TABLE), or cut the time (additional_columns)"
+                    raise PlatformError(msg, {"column": name}, code="TG725", where=self.place, hint=hint)
+            yield batch
+            rows += batch.num_rows
 
     def _condition(self, selection: Selection, row: str = "t.") -> tuple[str, list[Any]]:
         """Return the WHERE clause of a selection with its parameters.
@@ -142,6 +170,23 @@ class RowAccess:
         return value and f"{value} {sign} {self.dialect.ordered(self.dialect.placeholder(index), dtype)}"
 
 
+def _first_between(times: pa.Array, step: int) -> int | None:
+    """Return the first row whose time is between two that a column keeps.
+
+    Args:
+        times: In microseconds; else it is none of the column's, and is refused as such.
+        step: Microseconds from one that it keeps to the next.
+    """
+    import pyarrow.compute as pc
+
+    if not (pa.types.is_timestamp(times.type) or pa.types.is_time64(times.type)):
+        return None
+    numbers = times.view(pa.int64())
+    is_kept = pc.equal(pc.multiply(pc.divide(numbers, step), step), numbers)
+    row = int(pc.index(is_kept, False).as_py())
+    return row if row >= 0 else None
+
+
 def _with_values(files: Iterable[WrittenFile], columns: Columns) -> Columns:
     """Return those of the columns in which the files may have a value, by their footers."""
     import pyarrow.parquet as pq
@@ -162,7 +207,7 @@ def batches_of(files: Iterable[WrittenFile], columns: Columns) -> Iterator[pa.Re
 
     schema = pa.schema(list(columns.items()))
     for file in files:
-        with pq.ParquetFile(file.path) as parquet:
+        with pq.ParquetFile(file.path, pre_buffer=False, buffer_size=_READ_BYTES) as parquet:
             there = [name for name in columns if name in parquet.schema_arrow.names]
             for batch in parquet.iter_batches(_BATCH_ROWS, columns=there):
                 yield pa.record_batch(

@@ -88,15 +88,21 @@ class MongoTable(BaseTable):
         self._server.require_transactions()
         record = self._record()  # before the look: a collection is there before its load is no longer pending
         pending = record["pending"] if record else None
-        if not self._is_there() and not pending:
-            return Snapshot(version=None, handle=record)
+        there = self._there()
+        if not there and not pending:
+            return Snapshot(version=None, handle=_without_loads(record))
+        is_new = _is_another(record, there)
+        if is_new:
+            if self._record() != record:  # a load has replaced it meanwhile
+                return self.snapshot()
+            record = _without_loads(record)
         with self._server.translated():
             has_rows = pending or self._server.destination[self._name].find_one({}, {"_id": 1})
         rows = [DataFile(path=self.place, rows=None, size=0)] if has_rows else []
         sequences = dict(record["sequences"]) if record else {}
         return Snapshot(
             version=_version(record),
-            columns=_columns(record) if record else self._inferred(),
+            columns=_columns(record) if record and not is_new else self._inferred(),
             sequences=lambda flow: int(sequences.get(flow, 0)),
             files=lambda: rows,
             handle=record,
@@ -109,7 +115,8 @@ class MongoTable(BaseTable):
     def commits(self) -> list[Commit]:
         """Return the last commit of every flow."""
         record = self._record()
-        if record is None or not (record["pending"] or self._is_there()):
+        there = self._there()
+        if record is None or not (record["pending"] or there) or _is_another(record, there):
             return []
         with self._server.translated():
             found = list(self._loads.find({"_id.table": self._name, "_id.dataflow": {"$ne": ""}}))
@@ -161,8 +168,10 @@ class MongoTable(BaseTable):
             small = self._prepared(rows, change.columns, columns, staged, replaces_all=replaces_all)
             record = self._next_record(snapshot, commit, columns)
             if small is None:
-                record["pending"] = {"load": staged, "rename": replaces_all, "next": 0}
+                over = snapshot.version is not None  # else what is there then is of another program
+                record["pending"] = {"load": staged, "rename": replaces_all, "over": over, "next": 0}
             self._make_loads()
+            record["identity"] = self._identity(staged if replaces_all else self._name)
             self._loader.transaction_once_free(
                 lambda session: self._carry_out(session, snapshot, record, commit, small),
                 lambda: _version(self._record()) == _version(before),
@@ -189,14 +198,22 @@ class MongoTable(BaseTable):
             found: Document | None = self._loads.find_one({"_id": self._loader.record_id})
         return found
 
-    def _is_there(self) -> bool:
+    def _there(self) -> dict[str, Any] | None:
+        """Return which collection is there now, beside which one of loads; None where there is none."""
         with self._server.translated():
             found = list(self._server.destination.list_collections(filter={"name": self._name}))
         if found and (found[0].get("type", "collection") != "collection" or found[0]["options"].get("capped")):
             msg = f"{self.place} is a {found[0].get('type')}, which rows cannot be loaded into"
             hint = "views, time series and capped collections take no transactions; use another name"
             raise DestinationError(msg, code="TG402", where=self.place, hint=hint)
-        return bool(found)
+        return self._identity(self._name) if found else None
+
+    def _identity(self, name: str) -> dict[str, Any]:
+        """Return the numbers that the server has given to a collection and to that of loads."""
+        with self._server.translated():
+            found = self._server.destination.list_collections(filter={"name": {"$in": [name, LOADS]}})
+            numbers = {one["name"]: one["info"].get("uuid") for one in found}
+        return {"loads": _hexadecimal(numbers.get(LOADS)), "table": _hexadecimal(numbers.get(name))}
 
     def _inferred(self) -> dict[str, pa.DataType]:
         """Return the columns of documents that others wrote."""
@@ -271,7 +288,7 @@ class MongoTable(BaseTable):
 
     def _next_record(self, snapshot: Snapshot, commit: Commit, columns: Mapping[str, pa.DataType]) -> Document:
         before = snapshot.handle
-        known = dict(before["sequences"]) if before and snapshot.version is not None else {}
+        known = dict(before["sequences"]) if before else {}
         return {
             "_id": self._loader.record_id,
             "version": _version(before) + 1,
@@ -301,7 +318,7 @@ class MongoTable(BaseTable):
             seen = {"_id": record["_id"], "version": before["version"], "pending": None}
             if not self._loads.replace_one(seen, record, session=session).matched_count:
                 raise StaleSnapshotError
-        if snapshot.version is None:  # what the collection of this name had that is gone
+        if not (before and before["sequences"]):  # what a collection of this name had that is gone
             self._loads.delete_many({"_id.table": self._name, "_id.dataflow": {"$ne": ""}}, session=session)
         of_flow = {"table": self._name, "dataflow": commit.dataflow_id}
         new = {"_id": of_flow, "sequence": commit.sequence, "record": json.dumps(commit.to_data())}
@@ -312,6 +329,27 @@ class MongoTable(BaseTable):
 
 def _version(record: Document | None) -> int:
     return int(record["version"]) if record else 0
+
+
+def _hexadecimal(number: uuid.UUID | bytes | None) -> str | None:
+    """Return a UUID as text, however the driver has decoded it."""
+    return None if number is None else (number.bytes if isinstance(number, uuid.UUID) else bytes(number)).hex()
+
+
+def _without_loads(record: Document | None) -> Document | None:
+    """Return the record for a collection that it is not of: no load has been made into that."""
+    return record and {**record, "sequences": []}
+
+
+def _is_another(record: Document | None, there: Mapping[str, Any] | None) -> bool:
+    """Tell whether a collection is surely another one than at the last commit: others made it anew.
+
+    All of a database that was restored has new numbers, also the collection of loads: that tells nothing.
+    """
+    was = (record or {}).get("identity")
+    if not (record and was and there) or record["pending"]:
+        return False
+    return bool(was["loads"] and was["loads"] == there["loads"] and was["table"] != there["table"])
 
 
 def _columns(record: Document) -> dict[str, pa.DataType]:

@@ -52,6 +52,7 @@ _DOCUMENT_BYTES = 16 * 2**20
 _TOO_LARGE = frozenset({225, 290, 388})
 """Transaction too large, or too long, or too large for the cache."""
 _RENAMED_ALREADY = 26
+_IN_THE_WAY = 48
 _MOST_ATTEMPTS = 5
 _COMMIT_ATTEMPTS = 3
 _ABANDONED_SECONDS = 90
@@ -171,7 +172,7 @@ class Loader:
     def publish(self, pending: Document) -> None:
         """Finish what a record names. May run twice, and side by side."""
         if pending["rename"]:
-            self._rename(pending["load"])
+            self._rename(pending)
         else:
             self._carry_out_staged(pending["load"])
         self.drop(pending["load"])
@@ -203,12 +204,17 @@ class Loader:
                     raise_refused(error.__cause__, self.place)
                 raise
 
-    def _rename(self, staged: str) -> None:
-        database = self.server.destination
+    def _rename(self, pending: Document) -> None:
+        """Put a hidden collection in place. When there is none, another process has done it."""
+        database, staged = self.server.destination, pending["load"]
         with self.server.translated():
             try:
-                database[staged].rename(self.collection, dropTarget=True)
+                database[staged].rename(self.collection, dropTarget=pending["over"])
             except errors.OperationFailure as error:
+                if error.code == _IN_THE_WAY:
+                    msg = f"another program made {self.place} while its first load was on the way"
+                    hint = f"rename or drop that; then run again: the load lies in {staged}, and is put in place"
+                    raise DestinationError(msg, code="TG402", where=self.place, hint=hint) from error
                 if error.code != _RENAMED_ALREADY:
                     raise
             done = {"$set": {"pending": None}}

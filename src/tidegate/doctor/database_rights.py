@@ -66,8 +66,9 @@ def _change(
     table = database.dialect.quoted(*place)
     # A column that the database computes takes no values; those that it numbers are often the first.
     names = [database.dialect.quoted(column) for column in reversed(columns[-_COLUMNS_TRIED:])]
+    names.append(", ".join(map(database.dialect.quoted, columns)))  # MySQL wants each that has no default
     inserts = [f"INSERT INTO {table} ({name}) SELECT {name} FROM {table} WHERE 1 = 0" for name in names]
-    updates = [f"UPDATE {table} SET {name} = {name} WHERE 1 = 0" for name in names]
+    updates = [f"UPDATE {table} SET {name} = {name} WHERE 1 = 0" for name in names[:-1]]
     delete = f"DELETE FROM {table} WHERE 1 = 0"
     scratch = database.dialect.temporary_table(f"_tidegate_probe_{uuid.uuid4().hex[:12]}", _COLUMNS)
     for alternatives in (inserts, updates, [delete], [scratch]) if merges else (inserts,):

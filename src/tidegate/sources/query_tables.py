@@ -127,6 +127,7 @@ class QueriedTables:
             SourceError: one has changed (TG207).
         """
         self.close()
+        del self.session  # DuckDB complains on stderr about connections that are there when the process ends
         nothing = Reading(rows=0, recognised=0, watermark={}, seen=SeenRows())
         for table in self._tables:
             if table.opened is not None:
