@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from deltalake.exceptions import DeltaError
 
-from tests.behaviour.project import Project
+from tests.behaviour.project import DATABASES, Project
 from tidegate import DataFlow
 from tidegate.destinations import commit as commits
 from tidegate.destinations.delta import DeltaTable
@@ -277,6 +277,7 @@ class TestPartitions:
         project.load(flow)
         assert [Path(uri).parent.name for uri in opened(flow).file_uris()] == ["k=__HIVE_DEFAULT_PARTITION__"]
 
+    @pytest.mark.never(DATABASES, reason="rows of a database lie in no folders")
     def test_binary(self, any_project: Project) -> None:
         """Bytes have no text that a path could hold."""
         any_project.parquet("a.parquet", {"k": [b"x"], "v": [1]})

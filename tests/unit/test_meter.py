@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from decimal import Decimal
+from typing import Any, ClassVar
 
 import polars as pl
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from tidegate.engines import meter as meters
 from tidegate.engines.meter import Cursor, Meter, Reading
+from tidegate.engines.row_hash import row_hashes
 from tidegate.errors import SourceError
 from tidegate.state import SeenRows
 
@@ -125,3 +127,35 @@ class TestLimits:
         for at in (1, 2):
             meter(pl.DataFrame({"id": [1, 2], "at": [at, at]}))
         assert seen == [2, 4]
+
+
+class TestEarlierPositions:
+    """Rows that earlier versions remembered: by converted values, and decimals with a point behind all digits."""
+
+    ROWS: ClassVar = pl.DataFrame({"id": [1, 2], "at": [5, 5], "n": [Decimal("1.00"), Decimal("2.50")]})
+
+    def metered(self, rows: pl.DataFrame, seen: SeenRows, **options: Any) -> tuple[pl.DataFrame, Reading]:
+        cursor = Cursor(
+            columns=("at",), hashed_columns=("id", "at", "n"), watermark={"at": 5} if seen.generations else {},
+            seen=seen, **options,
+        )  # fmt: skip
+        meter = Meter(cursor)
+        return meter(rows), meter.reading()
+
+    def test_they_are_recognised(self) -> None:
+        """Also where a rule has changed what is read, and until the watermark has passed them."""
+        types = {"id": "a number", "at": "a number", "n": "a number"}
+        _, before = self.metered(self.ROWS, SeenRows())
+        assert before.seen.types == {}
+        more = pl.concat([self.ROWS, self.ROWS.with_columns(id=pl.col("id") + 2)])
+        more = more.with_columns(pl.lit(0).alias(f"{meters.AS_READ}id"))
+        passed, after = self.metered(more, before.seen, types=types)
+        assert passed["id"].to_list() == [3, 4]
+        assert after.seen.types == {}
+        passed, last = self.metered(more.with_columns(at=pl.col("at") + pl.col("id") // 4), after.seen, types=types)
+        assert passed["id"].to_list() == [4]
+        assert (last.watermark, last.seen.types) == ({"at": 6}, types)
+
+    def test_their_hashes_are_what_they_were(self) -> None:
+        """They are in positions that are stored."""
+        assert row_hashes(self.ROWS, ("n",), with_points=True) == [11892304077563715953, 10294424486184233057]

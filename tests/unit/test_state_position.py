@@ -27,13 +27,20 @@ marks = st.dictionaries(
     max_size=3,
 )  # fmt: skip
 generations = st.builds(
-    Generation, up_to=marks, hashes=st.dictionaries(hashes, st.integers(1, 3), max_size=5).map(Counter)
+    Generation,
+    up_to=marks,
+    hashes=st.dictionaries(hashes, st.integers(1, 3), max_size=5).map(Counter),
+    complete=st.booleans(),
 )
 positions = st.builds(
     Position,
     watermark=marks,
     seen_rows=st.builds(
-        SeenRows, columns=st.lists(st.text()).map(tuple), generations=st.lists(generations, max_size=3).map(tuple)
+        SeenRows,
+        columns=st.lists(st.text()).map(tuple),
+        types=st.dictionaries(st.text(), st.sampled_from(["a number", {"x": ["text"]}, None]), max_size=3),
+        generations=st.lists(generations, max_size=3).map(tuple),
+        table=st.text(),
     ),
     seen_files=st.dictionaries(hashes, hashes, max_size=5),
     columns=st.dictionaries(st.text(), st.text(), max_size=3),

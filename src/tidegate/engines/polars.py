@@ -12,7 +12,7 @@ import polars as pl
 
 from tidegate.engines.base import BaseEngine, ColumnCast, Digest, FileGroup, FileScan, FileTarget, Written
 from tidegate.engines.digest import digest_expression
-from tidegate.engines.meter import comparable, literal
+from tidegate.engines.meter import AS_READ, comparable, literal
 from tidegate.engines.polars_batches import frame_of_batches
 from tidegate.engines.polars_errors import locate, translate, without_panic
 from tidegate.engines.polars_files import PATH, partition_literal, read_group, storage, write_files
@@ -147,11 +147,13 @@ class PolarsEngine(BaseEngine):
     def metered(self, frame: Frame, meter: Meter) -> Frame:
         """Return the rows past the meter's position, and let the meter see each of them once."""
         lazy: pl.LazyFrame = frame.to_native()
-        condition = meter.past_position(lazy.collect_schema())
+        schema = lazy.collect_schema()
+        condition = meter.past_position(schema)
         if condition is not None:
             lazy = lazy.filter(condition)
         metered: pl.LazyFrame = lazy.map_batches(meter, streamable=True, validate_output_schema=False)
-        return nw.from_native(metered)
+        as_read = [name for name in schema if name.startswith(AS_READ)]
+        return nw.from_native(metered.drop(as_read) if as_read else metered)
 
     @without_panic
     def latest(self, frame: Frame, keys: Sequence[str], order: Sequence[str], *, by_rank: bool, scratch: str) -> Frame:

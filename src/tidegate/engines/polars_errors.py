@@ -129,9 +129,7 @@ def _suspects(casts: Mapping[str, ColumnCast], cause: str, flow: DataFlow) -> Ma
     named = {name: casts[name] for name in _NAMED_COLUMN.findall(cause) if name in casts}
     dropped = {column.lower() for column in flow.transform.drop_columns}
     return named or {
-        column: cast
-        for column, cast in casts.items()
-        if column.lower() not in dropped and not _is_shaped(column, flow)
+        column: cast for column, cast in casts.items() if column.lower() not in dropped and not _is_shaped(column, flow)
     }
 
 

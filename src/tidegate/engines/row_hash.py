@@ -16,20 +16,28 @@ from decimal import Decimal
 import polars as pl
 
 
-def row_hashes(rows: pl.DataFrame, columns: Sequence[str]) -> list[int]:
-    """Return the hash of each row over `columns`; a column that the rows lack counts as NULL."""
+def row_hashes(rows: pl.DataFrame, columns: Sequence[str], *, with_points: bool = False) -> list[int]:
+    """Return the hash of each row over `columns`; a column that the rows lack counts as NULL.
+
+    Args:
+        rows: The rows.
+        columns: What is hashed, in this order.
+        with_points: Whether decimals keep their point without a digit behind it, as they once did: `1.` is not `1`.
+    """
     if not rows.height:
         return []
     missing = [pl.lit(None, dtype=pl.String).alias(column) for column in columns if column not in rows.columns]
     texts = (
         rows.with_columns(missing)
-        .select(pl.concat_str([_canonical(rows.schema.get(column), column) for column in columns]))
+        .select(
+            pl.concat_str([_canonical(rows.schema.get(column), column, with_points=with_points) for column in columns])
+        )
         .to_series()
     )
     return [int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") for text in texts]
 
 
-def _canonical(dtype: pl.DataType | None, column: str) -> pl.Expr:
+def _canonical(dtype: pl.DataType | None, column: str, *, with_points: bool) -> pl.Expr:
     value = pl.col(column)
     match dtype:
         case pl.Float32() | pl.Float64():
@@ -40,6 +48,7 @@ def _canonical(dtype: pl.DataType | None, column: str) -> pl.Expr:
             text = value.to_physical().cast(pl.String)
         case pl.Decimal(scale=scale) if scale:
             text = value.cast(pl.String).str.strip_chars_end("0")
+            text = text if with_points else text.str.strip_chars_end(".")
         case pl.Binary():
             text = value.bin.encode("hex")
         case pl.List() | pl.Array() | pl.Struct():

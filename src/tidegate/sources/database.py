@@ -16,7 +16,7 @@ from tidegate.errors import ConfigurationError, SourceError
 from tidegate.expressions.data_type import parse_data_type
 from tidegate.models.options import READ_OPTIONS, checked_options
 from tidegate.sources.database_partitions import Partitions, PartReader
-from tidegate.sources.pushdown import Conditions
+from tidegate.sources.pushdown import Conditions, single_statement
 from tidegate.sources.rows import Columns, RowRequest, RowSource
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class DatabaseSource(RowSource):
         self._database = database_of(connection)
         self._dialect = self._database.dialect
         self._options = checked_options(READ_OPTIONS, "sql", flow.source.read_options)
+        self._padded: Collection[str] = ()
 
     @property
     def place(self) -> str:
@@ -58,6 +59,7 @@ class DatabaseSource(RowSource):
                 columns = found
             else:
                 raise self._no_table(session)
+            self._padded = session.padded_texts(self._rows)
             return {**columns, **self._as_numbers(session.long_numbers(self._rows))}
 
     def _as_numbers(self, long_numbers: Collection[str]) -> Columns:
@@ -96,10 +98,10 @@ class DatabaseSource(RowSource):
         source = self.flow.source
         if source.table is not None:
             return f"SELECT * FROM {self._dialect.quoted(source.schema_name, source.table)}"
-        return (source.query or "").strip().rstrip(";")
+        return single_statement(source.query or "", self._dialect.sqlglot)
 
     def _query(self, request: RowRequest, part: tuple[str, Any, Any] | None = None) -> tuple[str, list[Any]]:
-        conditions = Conditions(self._dialect, request.columns)
+        conditions = Conditions(self._dialect, request.columns, self._padded)
         conditions.add_request(request)
         hinted = {hint.column_name.lower() for hint in self.flow.transform.schema_hints if hint.is_active}
         as_read = {name: dtype for name, dtype in request.columns.items() if name.lower() not in hinted}

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import SourceError
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _WAITING = 4
 """Batches that connections are ahead of the reader."""
+
+_MOST_DIGITS = 200_000
+"""Of a number: PostgreSQL has 131,072 before the point, and 16,383 behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +55,19 @@ class Partitions:
             )
             hint = "name a column of whole numbers, dates or times"
             raise SourceError(msg, {"column": self.column}, code="TG728", where=self.place, hint=hint)
-        span: Any = greatest - least
+        if isinstance(least, Decimal) and not (least.is_finite() and greatest.is_finite()):
+            return [(None, None)]
+        with localcontext(prec=_MOST_DIGITS):
+            cuts = self._cuts(least, greatest)
+        return list(zip([None, *cuts], [*cuts, None], strict=True))
+
+    def _cuts(self, least: Any, greatest: Any) -> list[Any]:
+        span = greatest - least
         if type(least) is date:
             steps = [timedelta(days=span.days * index // self.count) for index in range(1, self.count)]
         else:
             steps = [span * index // self.count for index in range(1, self.count)]
-        first: Any = least
-        cuts = [first + step for step in dict.fromkeys(steps) if step]
-        return list(zip([None, *cuts], [*cuts, None], strict=True))
+        return [least + step for step in dict.fromkeys(steps) if step]
 
 
 class PartReader:

@@ -83,13 +83,8 @@ class DeltaSource(RowSource):
         if self._feed is None:
             return plan
         reached = rows.starts.get(COMMIT_VERSION)
-        if isinstance(reached, int) and reached > version + 1:
-            read = f"changes were read up to version {reached - 1}"
-            msg = f"{read}, but the table is at version {version}: it was made anew"
-            hint = (
-                "`tidegate state rewind` starts over with the table as it is; load_type snapshot removes what is gone"
-            )
-            raise SourceError(msg, code="TG218", where=self.place, hint=hint)
+        if isinstance(reached, int):
+            self._refuse_other_table(reached - 1, rows.position.seen_rows.table)
         first = self._feed.first_version(rows.starts)
         nothing_new = scope == "new" and window is None and first is not None and first > version
         left_out = ("rows as they were before updates (update_preimage) are left out",) if self.flow.source.cdc else ()
@@ -147,7 +142,11 @@ class DeltaSource(RowSource):
         position = super().finish(plan, opened, reading)
         if self._feed is None or plan.window:
             return position
-        return replace(position, watermark={**position.watermark, COMMIT_VERSION: plan.version + 1})
+        return replace(
+            position,
+            watermark={**position.watermark, COMMIT_VERSION: plan.version + 1},
+            seen_rows=replace(position.seen_rows, table=str(self._table.metadata().id)),
+        )
 
     def explain(
         self, error: Exception, plan: ReadPlan, opened: OpenRead, *, narrowed: Mapping[str, pa.DataType]
@@ -186,6 +185,23 @@ class DeltaSource(RowSource):
             msg = f"a change feed goes on where it stood by its {COMMIT_VERSION}, which is not the watermark column"
             hint = f"source.watermark_columns: [{COMMIT_VERSION}]"
             raise ConfigurationError(msg, code="TG219", where=self.place, hint=hint)
+
+    def _refuse_other_table(self, last: int, table_id: str) -> None:
+        """Refuse a table that is not the one whose changes were read up to a version: versions of it would be missed.
+
+        An id that changed since then is no matter, as that of a table that was replaced in a version of its own.
+        """
+        version = self._table.version()
+        read = f"changes were read up to version {last}"
+        hint = "`tidegate state rewind` starts over with the table as it is; load_type snapshot removes what is gone"
+        if last > version:
+            msg = f"{read}, but the table is at version {version}: it was made anew"
+            raise SourceError(msg, code="TG218", where=self.place, hint=hint)
+        if table_id in {"", str(self._table.metadata().id)}:
+            return
+        if str(self._open(last).metadata().id) != table_id:
+            msg = f"{read} of another table, which was here before: this one was made anew"
+            raise SourceError(msg, code="TG218", where=self.place, hint=hint)
 
     def _open(self, version: int | None = None) -> deltalake.DeltaTable:
         """Return the table at a version; without one, at that of the options, or the newest."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import MAXYEAR, UTC, date, datetime, timedelta
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tidegate.engines.hive_paths import partition_values
@@ -14,12 +15,15 @@ from tidegate.errors import SourceError
 from tidegate.platforms import BasePlatform, FileInfo
 from tidegate.platforms.base import glob_root
 from tidegate.platforms.local import LOCAL
+from tidegate.sources.as_read import holds_same
 from tidegate.sources.window_bounds import lies_outside
 from tidegate.state import Position
 from tidegate.state.position import fingerprint
 from tidegate.state.watermark import Value
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from tidegate.sources.base import ColumnWindow
     from tidegate.sources.date_folders import DatedListing
 
@@ -140,6 +144,7 @@ def select_files(
     *,
     has_partitions: bool = False,
     platform: BasePlatform = LOCAL,
+    hinted: Mapping[str, pa.DataType] = MappingProxyType({}),
 ) -> Selection:
     """Sort files into those that may hold something new and those that show they hold nothing.
 
@@ -151,6 +156,7 @@ def select_files(
         file_format: The files' format.
         has_partitions: Whether folders below the root are hive partitions.
         platform: Where the files are.
+        hinted: Lower-case names of columns that are converted, and to what: statistics of other types prove nothing.
     """
     read, changed, by_name, by_statistics, unchanged = [], [], [], [], 0
     stamps = set(position.seen_files.values())
@@ -164,7 +170,7 @@ def select_files(
             unchanged += 1
         elif starts and has_partitions and _partition_is_older(partition_values(file.path.removeprefix(root)), starts):
             by_name.append(file)
-        elif starts and file_format == "parquet" and _statistics_are_older(file.path, starts, platform):
+        elif starts and file_format == "parquet" and _statistics_are_older(file.path, starts, platform, hinted):
             by_statistics.append(file)
         else:
             read.append(file)
@@ -188,6 +194,7 @@ def select_in_window(
     *,
     has_partitions: bool = False,
     platform: BasePlatform = LOCAL,
+    hinted: Mapping[str, pa.DataType] = MappingProxyType({}),
 ) -> Selection:
     """Sort files into those that may hold rows of a window and those that show they hold none.
 
@@ -198,6 +205,7 @@ def select_in_window(
         file_format: The files' format.
         has_partitions: Whether folders below the root are hive partitions.
         platform: Where the files are.
+        hinted: As for :func:`select_files`.
     """
     read: list[FileInfo] = []
     by_name: list[FileInfo] = []
@@ -208,7 +216,7 @@ def select_in_window(
             value = _like(partition[window.column], _sample(window))
             is_outside = value is not None and lies_outside(window, value, value)
             (by_name if is_outside else read).append(file)
-        elif file_format == "parquet" and _statistics_lie_outside(file, window, platform):
+        elif file_format == "parquet" and _statistics_lie_outside(file, window, platform, hinted):
             by_statistics.append(file)
         else:
             read.append(file)
@@ -220,15 +228,19 @@ def _sample(window: ColumnWindow) -> Value:
     return lower.replace(tzinfo=None) if isinstance(lower, datetime) else lower
 
 
-def _statistics_lie_outside(file: FileInfo, window: ColumnWindow, platform: BasePlatform) -> bool:
-    ranges = _file_ranges(file, window.column, platform)
+def _statistics_lie_outside(
+    file: FileInfo, window: ColumnWindow, platform: BasePlatform, hinted: Mapping[str, pa.DataType]
+) -> bool:
+    ranges = _file_ranges(file, window.column, platform, hinted.get(window.column.lower()))
     return bool(ranges) and all(lies_outside(window, least, greatest) for least, greatest in ranges)
 
 
 @lru_cache(maxsize=65_536)
-def _file_ranges(file: FileInfo, column: str, platform: BasePlatform) -> tuple[tuple[Any, Any], ...]:
+def _file_ranges(
+    file: FileInfo, column: str, platform: BasePlatform, hinted: pa.DataType | None
+) -> tuple[tuple[Any, Any], ...]:
     """Return least and greatest value of a column in each row group; a replay asks for each of its windows."""
-    return tuple((least, greatest) for least, greatest, _ in _column_ranges(file.path, column, platform))
+    return tuple((least, greatest) for least, greatest, _ in _column_ranges(file.path, column, platform, hinted))
 
 
 def _partition_is_older(values: Mapping[str, str | None], starts: Mapping[str, Value]) -> bool:
@@ -262,7 +274,9 @@ def _older(value: Any, start: Value) -> bool:
         return False
 
 
-def _statistics_are_older(path: str, starts: Mapping[str, Value], platform: BasePlatform) -> bool:
+def _statistics_are_older(
+    path: str, starts: Mapping[str, Value], platform: BasePlatform, hinted: Mapping[str, pa.DataType]
+) -> bool:
     """Tell whether the footer proves that every watermark column is set and before the start, in all row groups."""
     return all(
         bool(ranges)
@@ -271,11 +285,13 @@ def _statistics_are_older(path: str, starts: Mapping[str, Value], platform: Base
             nulls == 0 and not isinstance(top, float) and _older(_zoned(top, start), start) for _, top, nulls in ranges
         )
         for column, start in starts.items()
-        for ranges in [list(_column_ranges(path, column, platform))]
+        for ranges in [list(_column_ranges(path, column, platform, hinted.get(column.lower())))]
     )
 
 
-def _column_ranges(path: str, column: str, platform: BasePlatform) -> Iterator[tuple[Any, Any, int | None]]:
+def _column_ranges(
+    path: str, column: str, platform: BasePlatform, hinted: pa.DataType | None
+) -> Iterator[tuple[Any, Any, int | None]]:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -286,6 +302,8 @@ def _column_ranges(path: str, column: str, platform: BasePlatform) -> Iterator[t
         return  # the read itself will say what is wrong
     names = [footer.schema.column(index).path for index in range(footer.num_columns)]
     if column not in names:
+        return
+    if hinted is not None and not holds_same(hinted, footer.schema.to_arrow_schema().field(column).type):
         return
     for group in range(footer.num_row_groups):
         statistics = footer.row_group(group).column(names.index(column)).statistics

@@ -23,6 +23,7 @@ from tidegate.engines.meter import Cursor
 from tidegate.errors import ConfigurationError, SourceError
 from tidegate.expressions.data_type import describe_type, parse_data_type
 from tidegate.models.options import READ_OPTIONS, checked_options
+from tidegate.sources.as_read import declared_types_of, doubt_about, hinted_types, keeps_names, with_declared_values
 from tidegate.sources.base import BaseSource, OpenRead, ReadPlan
 from tidegate.sources.date_folders import dated_listing, newest_folder
 from tidegate.sources.file_columns import TYPED_FORMATS, Columns, check_columns, group_files, resolve_types
@@ -81,21 +82,23 @@ class FileSource(BaseSource):
         starts: dict[str, Value] = {}
         everything = scope == "all" or window is not None
         again = scope == "window" and window is None and not is_unchanged(files, position, root)
-        if window:
-            selection = select_in_window(
-                files, window, root, file_format, has_partitions=has_partitions, platform=self.platform
-            )
+        about: dict[str, Any] = {
+            "has_partitions": has_partitions, "platform": self.platform, "hinted": hinted_types(self.flow)
+        }  # fmt: skip
+        if window and not keeps_names(self.flow, window.column):
+            selection = Selection(read=tuple(files))
+        elif window:
+            selection = select_in_window(files, window, root, file_format, **about)
             if scope == "window" and not selection.read:  # no row is left in the window: any file says so
                 selection = Selection(read=tuple(files[-1:]))
         elif everything:
             selection = Selection(read=tuple(files))
         else:
             starts = {column: start for column in cursor.columns if (start := cursor.start(column)) is not None}
-            all_starts = starts if len(starts) == len(cursor.columns) else {}
+            is_plain = all(keeps_names(self.flow, column) for column in cursor.columns)
+            all_starts = starts if is_plain and len(starts) == len(cursor.columns) else {}
             known = replace(position, seen_files={}) if again else position
-            selection = select_files(
-                files, known, all_starts, root, file_format, has_partitions=has_partitions, platform=self.platform
-            )
+            selection = select_files(files, known, all_starts, root, file_format, **about)
             if again and not selection.read:  # no row is left in the window: any file says so
                 selection = Selection(read=tuple(files[-1:]))
             if self.flow.destination.strategy == "append":
@@ -150,13 +153,21 @@ class FileSource(BaseSource):
         columns = {**types, **per_file_types}
         watermark_columns = row_watermark(self.flow, columns)
         check_watermark(watermark_columns, self._converted(columns), plan.position.watermark, plan.place)
+        frame = engine.scan(scan)
+        as_read = engine.schema(frame)
+        hashed = {column: dtype for column, dtype in columns.items() if column != FILE_MODIFICATION_TIME}
+        cursor = replace(
+            self._cursor(plan.position, columns),
+            hashed_columns=tuple(hashed),
+            types=declared_types_of(self.flow, as_read, hashed),
+        )
+        gone = _gone(plan, cursor, inspected, per_file)
+        if cursor.must_remember and gone is not None:
+            cursor = replace(cursor, doubt=doubt_about(cursor.seen, cursor.types, gone))
         return OpenFileRead(
-            frame=engine.scan(scan),
+            frame=with_declared_values(frame, self.flow, as_read, engine) if cursor.columns else frame,
             columns=columns,
-            cursor=replace(
-                self._cursor(plan.position, columns),
-                hashed_columns=tuple(column for column in columns if column != FILE_MODIFICATION_TIME),
-            ),
+            cursor=cursor,
             notes=(f"the source lacks {', '.join(lacking)}",) if lacking else (),
             scan=scan,
             engine=engine,
@@ -267,6 +278,25 @@ class FileSource(BaseSource):
     def _inspects_all(self, file_format: FileFormat) -> bool:
         length = self._options(file_format).get("infer_schema_length", 1 if file_format == "csv" else None)
         return file_format not in TYPED_FORMATS and length is None
+
+
+def _gone(
+    plan: FileReadPlan, cursor: Cursor, inspected: Mapping[str, Columns], per_file: Mapping[str, Any]
+) -> tuple[str, ...] | None:
+    """Return the columns that files which are read again lack, and rows were remembered by; None for no such file.
+
+    A field that JSON lacks is NULL, whether all of a file lacks it or one row.
+    """
+    again = [
+        inspected[file.path] for file in (*plan.selection.changed, *plan.selection.moved) if file.path in inspected
+    ]
+    if not again:
+        return None
+    there = [{column.lower() for column in (*columns, *per_file)} for columns in again]
+    is_sparse = plan.format in {"json", "jsonl"}
+    return tuple(
+        column for column in cursor.seen.columns if not is_sparse and any(column.lower() not in one for one in there)
+    )
 
 
 def _read_types(groups: tuple[Any, ...], types: Columns, flow: Any) -> Columns:

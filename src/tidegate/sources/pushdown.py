@@ -5,7 +5,7 @@ A database may leave out rows that are not wanted, and only those: whatever it l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,8 @@ class Conditions:
 
     dialect: Dialect
     columns: Mapping[str, pa.DataType]
+    uncompared: Collection[str] = ()
+    """Columns that the database compares otherwise than engines do."""
     clauses: list[str] = field(default_factory=list)
     parameters: list[Any] = field(default_factory=list)
 
@@ -56,13 +58,16 @@ class Conditions:
                 self.clauses += [f"{value} < {self._parameter(column, upper)}"]
 
     def add_part(self, column: str, lower: Any, upper: Any) -> None:
-        """Keep one of several parts: the values in `[lower, upper)`, None being no bound; NULL is in the first."""
+        """Keep one of several parts: the values in `[lower, upper)`, None being no bound; NULL is in the first.
+
+        They are compared in the order of the database, whatever it is: each row is in one of the parts.
+        """
         value = self.dialect.quoted(column)
         if lower is not None:
-            self.clauses.append(f"{value} >= {self._parameter(column, lower)}")
+            self.clauses.append(f"{value} >= {self._placeholder(lower)}")
         if upper is not None:
             or_null = f" OR {value} IS NULL" if lower is None else ""
-            self.clauses.append(f"({value} < {self._parameter(column, upper)}{or_null})")
+            self.clauses.append(f"({value} < {self._placeholder(upper)}{or_null})")
 
     def add_expression(self, text: str) -> None:
         """Add those parts of a condition, joined by AND, that the database decides as an engine would."""
@@ -107,12 +112,42 @@ class Conditions:
         return kind in _KINDS and (kind == literal.kind or {kind, literal.kind} <= numbers)
 
     def _ordered(self, name: str) -> str | None:
+        """Return the column in the order of engines; None where there is none such, as for NaN and infinity."""
+        import pyarrow as pa
+
+        if name in self.uncompared or pa.types.is_floating(self.columns[name]):
+            return None
         return self.dialect.ordered(self.dialect.quoted(name), self.columns[name])
 
     def _parameter(self, name: str, value: Any) -> str:
-        self.parameters.append(value)
-        placeholder = self.dialect.placeholder(len(self.parameters) - 1)
+        placeholder = self._placeholder(value)
         return self.dialect.ordered(placeholder, self.columns[name]) or placeholder
+
+    def _placeholder(self, value: Any) -> str:
+        self.parameters.append(value)
+        return self.dialect.placeholder(len(self.parameters) - 1)
+
+
+def single_statement(query: str, dialect: str) -> str:
+    """Return a query without the semicolons, and the comments, that end it: it may then be a part of another one.
+
+    Args:
+        query: SQL.
+        dialect: Its name in sqlglot.
+    """
+    from sqlglot import TokenType, tokenize
+    from sqlglot.errors import SqlglotError
+
+    try:
+        tokens = tokenize(query, dialect)
+    except SqlglotError:  # the database itself will say what is wrong
+        return query.strip().rstrip(";")
+    end = len(query)
+    for token in reversed(tokens):
+        if token.token_type != TokenType.SEMICOLON:
+            break
+        end = token.start
+    return query[:end].strip()
 
 
 def _conjuncts(node: Node) -> Iterator[Node]:

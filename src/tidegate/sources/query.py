@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tidegate.connections.duckdb_types import DuckDBDialect
 from tidegate.errors import ConfigurationError
-from tidegate.sources.pushdown import Conditions
+from tidegate.sources.pushdown import Conditions, single_statement
 from tidegate.sources.query_tables import QueriedTables
 from tidegate.sources.rows import Columns, OpenRowRead, RowReadPlan, RowRequest, RowSource
 from tidegate.sources.spool import KEEPS_ALL
@@ -33,7 +33,7 @@ class QuerySource(RowSource):
 
     def __init__(self, flow: DataFlow, platform: BasePlatform) -> None:
         super().__init__(flow, platform)
-        self._query = (flow.source.query or "").strip().rstrip(";")
+        self._query = single_statement(flow.source.query or "", DuckDBDialect.sqlglot)
         if self._query.lower().endswith(".sql"):
             msg = f"source.query of {flow.name!r} is a path, where SQL text is wanted"
             hint = "metadata files may name a .sql file; in Python, read it: Path(...).read_text()"

@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,6 +16,16 @@ import pyarrow as pa
 from tidegate.engines.meter import Cursor
 from tidegate.errors import SourceError
 from tidegate.expressions.data_type import describe_type, parse_data_type
+from tidegate.sources.as_read import (
+    declared_types_of,
+    doubt_about,
+    keeps_values,
+    types_of,
+    wall_time,
+    with_declared_values,
+    with_values_as_read,
+    zone_slack,
+)
 from tidegate.sources.base import BaseSource, OpenRead, ReadPlan
 from tidegate.sources.look_back import look_back_of
 from tidegate.sources.watermark_columns import check_watermark, is_value_of, row_watermark
@@ -115,15 +124,25 @@ class RowSource(BaseSource):
         watermark_columns = row_watermark(self.flow, columns)
         # the watermark has the type that it has after the conversions, the column may have another one here
         check_watermark(watermark_columns, self._converted(columns, known), plan.position.watermark, plan.place)
-        cursor = replace(self._cursor(plan.position, columns), hashed_columns=tuple(columns))
+        cursor = self._cursor(plan.position, columns)
         request = RowRequest(
             columns=columns,
             starts=self._comparable(_starts(cursor), columns),
-            window=_bounds(plan.window, columns),
+            window=self._bounds(plan.window, columns),
         )
+        frame = self.frame(request, engine)
+        if cursor.columns and plan.window is None:
+            as_read = engine.schema(frame)
+            if types_of(as_read) == types_of(columns):
+                frame, types = with_values_as_read(frame, self.flow, as_read), types_of(columns)
+            else:  # documents, whose types are those of the rows that there are
+                frame = with_declared_values(frame, self.flow, as_read, engine)
+                types = declared_types_of(self.flow, as_read, columns)
+            cursor = replace(cursor, hashed_columns=tuple(columns), types=types)
+            cursor = replace(cursor, doubt=_doubt(cursor) if cursor.must_remember else "")
         lacking = [column for column in known if column not in columns]
         return OpenRowRead(
-            frame=self.frame(request, engine),
+            frame=frame,
             columns=columns,
             cursor=cursor,
             notes=(f"the source lacks {', '.join(lacking)}",) if lacking else (),
@@ -164,32 +183,36 @@ class RowSource(BaseSource):
     def _comparable(self, starts: Mapping[str, Value | None], columns: Columns) -> Mapping[str, Value | None]:
         """Return the starts as values of their columns; none at all when one of them cannot be compared there."""
         values: dict[str, Value | None] = {}
+        slack = zone_slack(self.flow)
         for column, start in starts.items():
-            value = self._as_in_source(start, columns[column])
-            if value is not None and not is_value_of(value, columns[column]):
+            dtype = columns[column]
+            try:
+                value = wall_time(start, dtype, slack and -slack)
+            except OverflowError:
+                return {}
+            if not keeps_values(self.flow, column, dtype) or (value is not None and not is_value_of(value, dtype)):
                 return {}
             values[column] = value
         return values if any(value is not None for value in values.values()) else {}
 
-    def _as_in_source(self, start: Value | None, dtype: pa.DataType) -> Value | None:
-        """Give back a time the zone that it lacks in the source."""
-        settings = self.flow.transform.settings
-        is_converted = settings.convert_timestamp_ntz and settings.timestamp_timezone == "UTC"
-        if is_converted and isinstance(start, datetime) and pa.types.is_timestamp(dtype) and dtype.tz is None:
-            return start.replace(tzinfo=None)
-        return start
+    def _bounds(self, window: ColumnWindow | None, columns: Columns) -> tuple[str, Value, Value] | None:
+        """Return the window as values of its column, if they compare as it comes; the window is kept later anyhow."""
+        column = {name.lower(): name for name in columns}.get(window.column.lower()) if window else None
+        if window is None or column is None or not keeps_values(self.flow, column, columns[column]):
+            return None
+        slack, dtype = zone_slack(self.flow), columns[column]
+        try:
+            lower, upper = bounds_in(window, self._converted(columns, {})[column])
+            return column, wall_time(lower, dtype, slack and -slack), wall_time(upper, dtype, slack)
+        except (SourceError, OverflowError):
+            return None
 
 
 def _starts(cursor: Cursor) -> dict[str, Value | None]:
     return {column: cursor.start(column) for column in cursor.columns}
 
 
-def _bounds(window: ColumnWindow | None, columns: Columns) -> tuple[str, Value, Value] | None:
-    """Return the window as values of its column, if they compare as it comes; the window is kept later anyhow."""
-    column = {name.lower(): name for name in columns}.get(window.column.lower()) if window else None
-    if window is None or column is None:
-        return None
-    try:
-        return column, *bounds_in(window, columns[column])
-    except SourceError:
-        return None
+def _doubt(cursor: Cursor) -> str:
+    present = {column.lower() for column in cursor.hashed_columns}
+    gone = [column for column in cursor.seen.columns if column.lower() not in present]
+    return doubt_about(cursor.seen, cursor.types, gone)

@@ -38,6 +38,8 @@ class Generation:
 
     up_to: Mapping[str, Value]
     hashes: Counter[int]
+    complete: bool = True
+    """Whether they are all of its rows. A load that may take a row again need not remember it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +47,14 @@ class SeenRows:
     """Rows that the next read meets again and must recognise, by the hash of the named columns."""
 
     columns: tuple[str, ...] = ()
+    types: Mapping[str, Any] = field(default_factory=dict)
+    """Column → type as JSON data, of values as they were read. Empty where values were hashed as they were converted,
+    which earlier versions did."""
     generations: tuple[Generation, ...] = ()
     since: Mapping[str, Value] = field(default_factory=dict)
     """Watermark column → value from which on all rows read so far are remembered."""
+    table: str = ""
+    """Id of the table that was read, where versions of another one could be taken for its own."""
 
     def hashes(self) -> Counter[int]:
         """Return all hashes as one multiset."""
@@ -86,11 +93,17 @@ class Position:
             "watermark": _encoded(self.watermark),
             "seen_rows": {
                 "columns": list(self.seen_rows.columns),
+                **({"types": dict(self.seen_rows.types)} if self.seen_rows.types else {}),
                 "generations": [
-                    {"up_to": _encoded(generation.up_to), "hashes": _pack(sorted(generation.hashes.elements()))}
+                    {
+                        "up_to": _encoded(generation.up_to),
+                        "hashes": _pack(sorted(generation.hashes.elements())),
+                        **({} if generation.complete else {"complete": False}),
+                    }
                     for generation in self.seen_rows.generations
                 ],
                 "since": _encoded(self.seen_rows.since),
+                **({"table": self.seen_rows.table} if self.seen_rows.table else {}),
             },
             "seen_files": _pack(number for pair in self.seen_files.items() for number in pair),
             "cursor_columns": list(self.cursor_columns),
@@ -115,11 +128,17 @@ class Position:
                 watermark=_decoded(data["watermark"]),
                 seen_rows=SeenRows(
                     columns=tuple(data["seen_rows"]["columns"]),
+                    types=dict(data["seen_rows"].get("types", {})),
                     generations=tuple(
-                        Generation(up_to=_decoded(item["up_to"]), hashes=Counter(_unpack(item["hashes"])))
+                        Generation(
+                            up_to=_decoded(item["up_to"]),
+                            hashes=Counter(_unpack(item["hashes"])),
+                            complete=bool(item.get("complete", True)),
+                        )
                         for item in data["seen_rows"]["generations"]
                     ),
                     since=_decoded(data["seen_rows"]["since"]),
+                    table=str(data["seen_rows"].get("table", "")),
                 ),
                 seen_files=dict(zip(files[::2], files[1::2], strict=True)),
                 cursor_columns=tuple(data["cursor_columns"]),
