@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from tidegate.connections import Database, Session
-from tidegate.destinations.database import LOADS
+from tidegate.destinations.database_loads import LOADS
 from tidegate.doctor.probe import named
 from tidegate.errors import PlatformError, TidegateError
 
