@@ -81,10 +81,9 @@ class Project:
 
     def _dataflow(self, flow: Flow) -> dict[str, Any]:
         strategy = flow.strategy
-        write_options = {
-            "max_rows_per_file": max(self.case.rows // _FILES_A_LOAD, 100),
-            **strategy.configure.get("write_options", {}),
-        }
+        rows_per_file = max(self.case.rows // _FILES_A_LOAD, 100)
+        of_files = {"max_rows_per_file": rows_per_file} if flow.format != "sql" else {}
+        write_options = {**of_files, **strategy.configure.get("write_options", {})}
         destination: dict[str, Any] = {
             "connection_name": f"lake_{flow.format}",
             "table": flow.destination,
