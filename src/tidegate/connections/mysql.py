@@ -54,7 +54,8 @@ ORDER BY ordinal_position
 _TABLES = """
 SELECT table_schema, table_name FROM information_schema.tables
 WHERE table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
-AND table_type IN ('BASE TABLE', 'VIEW', 'SYSTEM VERSIONED') AND table_schema = COALESCE(?, table_schema)
+AND table_type IN ('BASE TABLE', 'VIEW', 'SYSTEM VERSIONED')
+AND table_schema = COALESCE(?, DATABASE(), table_schema)
 """
 
 _ENGINE = """
